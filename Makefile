@@ -5,7 +5,11 @@
 FAST_FIRST := tests/controllers tests/manifests
 FAST_SECOND := tests/engine tests/values tests/api
 
-.PHONY: help demo corpus corpus-charts test test-agent test-node test-rooms test-image test-prometheus test-render test-fast fast-first fast-second check lint format types contracts generated site bench soak build image clean
+# Every room but those of whole agents, in two halves of about the same length; a new room is in the second.
+ROOMS_FIRST := $(addprefix tests/,api architecture audit cli controllers daemon generators git http image metrics)
+ELSEWHERE := $(addprefix --ignore=tests/,e2e forge handover image/test_image_built.py node prometheus)
+
+.PHONY: help demo corpus corpus-charts test test-agent test-node rooms-first rooms-second test-forge test-image test-prometheus test-render test-fast fast-first fast-second check lint format types contracts generated site bench soak build image clean
 .DELETE_ON_ERROR:
 
 PYTHON := .venv/bin/python
@@ -27,18 +31,21 @@ corpus: build ## what of a checkout renders and applies, unit by unit, and why n
 corpus-charts: build ## whether every chart below a folder gives with sealed values what Helm gives in the clear: DIR=…, JSON=file
 	$(PYTHON) -m testbed.equivalence $(if $(JSON),--json '$(JSON)') '$(DIR)'
 
-test: build ## every test, against real servers; those of whole agents beside all others, since they mostly wait
+test: build ## every test, against real servers; those of whole agents beside both halves of the others, since they mostly wait
 ifdef PYTEST_ARGS
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 else
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-agent test-render test-rooms
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-agent test-render rooms-first rooms-second
 endif
 
 test-agent:
 	$(PYTHON) -m pytest -q tests/e2e tests/handover
 
-test-rooms:
-	$(PYTHON) -m pytest -q --ignore tests/e2e --ignore tests/handover --ignore tests/image/test_image_built.py --ignore tests/node --ignore tests/prometheus
+rooms-first:
+	$(PYTHON) -m pytest -q $(ELSEWHERE) $(ROOMS_FIRST)
+
+rooms-second:
+	$(PYTHON) -m pytest -q $(ELSEWHERE) $(addprefix --ignore=,$(ROOMS_FIRST))
 
 test-node: build ## the agent in pods on two real nodes; Linux, root. It installs Debian's containerd and what else is missing
 	$(PYTHON) -m testbed.node test $(PYTEST_ARGS)
@@ -48,6 +55,10 @@ test-image: build ## the image, built twice, and an agent that runs from it; Lin
 
 test-prometheus: build ## the alerts and the dashboard in Prometheus; Linux, root. It installs Debian's prometheus
 	$(PYTHON) -m pytest -q tests/prometheus
+
+test-forge: build ## pushes to a real Gitea, which is built the first time, and whose webhooks reach a real agent
+	@$(PYTHON) -m testbed build gitea > /dev/null
+	$(PYTHON) -m pytest -q tests/forge
 
 test-render: ## the Go tests of signet-render
 	cd render && gofmt -l . | (! grep .) && go vet ./... && go test ./...
@@ -85,6 +96,7 @@ bench: build ## the benchmarks: tables and JSON
 	$(PYTHON) -m bench.sops
 	$(PYTHON) -m bench.render
 	$(PYTHON) -m bench.charts
+	$(PYTHON) -m bench.chart_values
 	$(PYTHON) -m bench
 
 soak: build ## what is too long for CI: damaged files for the parsers, half an hour of faults, take-over from Flux, hand-overs, mutants

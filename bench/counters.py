@@ -19,7 +19,7 @@ _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 WATCHED: Final = ("deployments", "services", "configmaps", "secrets", "serviceaccounts")
-"""Resources whose requests are told of. Nobody else in a testbed at rest asks for them."""
+"""Resources whose requests are counted. In a testbed at rest no other client asks for them."""
 
 
 def samples(text: str, name: str) -> list[tuple[dict[str, str], float]]:
@@ -73,7 +73,7 @@ def usage(pid: int) -> Usage:
 
 
 def forget_peak(pid: int) -> None:
-    """Begin the peak anew, where the kernel lets us."""
+    """Reset the peak, where the kernel lets us."""
     with contextlib.suppress(OSError):
         _ = Path(f"/proc/{pid}/clear_refs").write_text("5", "ascii")
 

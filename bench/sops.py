@@ -142,16 +142,16 @@ def many_files(place: Workplace, rounds: int) -> Compared:
         _ = place.run(place.sops, "encrypt", "--age", place.recipient, "-i", name)
     sealed_folder = shutil.copytree(folder, place.folder / "sealed")
 
-    def anew() -> None:
+    def restored() -> None:
         shutil.rmtree(folder)
         _ = shutil.copytree(sealed_folder, folder)
 
     def agent() -> Run:
-        anew()
+        restored()
         return place.run(AGENT, "decrypt", "-i", "files")
 
     def sops() -> Run:
-        anew()
+        restored()
         return place.each((place.sops, "decrypt", "-i", name) for name in names)
 
     return compare(f"decrypt {FILES} files", 10, rounds, agent, sops)

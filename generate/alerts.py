@@ -71,10 +71,22 @@ def _share(name: str, matchers: str, by: str = "") -> str:
     return f"sum{by} (rate({series(name, matchers)}[10m])) / {total}"
 
 
+def _quantile(name: str) -> str:
+    """What 19 of 20 took at most, in half an hour."""
+    return f"histogram_quantile(0.95, sum by (le) (rate({series(name + '_bucket')}[30m])))"
+
+
 _GIT: Final = _share("signet_git_seconds_count", 'result="failed"', " by (operation)") + " > 0.25"
 _STORE: Final = _share("signet_store_seconds_count", 'result="failed"', " by (store)") + " > 0.25"
 _SERVER: Final = _share("signet_api_requests_total", 'code=~"0|5.."') + " > 0.25"
 _RIGHTS: Final = _share("signet_api_requests_total", 'code=~"401|403"') + " > 0.5"
+_AUDIT_FAILS: Final = _share("signet_audit_seconds_count", 'result="failed"') + " > 0.25"
+_AUDIT_LAGS: Final = f"max({series('signet_audit_lag_seconds')}) > 60"
+_AUDIT: Final = f"unless on () ({_AUDIT_FAILS}) unless on () ({_AUDIT_LAGS})"
+_SLOW: Final = _quantile("signet_reconciliation_seconds") + " > 60"
+_ENDLESS: Final = f"time() - {_greatest('signet_running_since_timestamp_seconds')} > 5400"
+"""A wave waits for an hour at most."""
+_ON_DISK: Final = "max(sum without (kept) (" + series("signet_source_bytes", 'kept=~"mirrors|artifacts"') + "))"
 _KNOWN: Final = _greatest("signet_objects", 'state="total"')
 _UNFINISHED: Final = _greatest("signet_objects", 'state=~"held|failed"') + " > 0"
 _SYNCED: Final = _greatest("signet_last_sync_timestamp_seconds")
@@ -82,8 +94,8 @@ _APPLICATION: Final = "Application {{ $labels.namespace }}/{{ $labels.applicatio
 _STATUS: Final = "agent status {{ $labels.application }} -n {{ $labels.namespace }}"
 
 _EXPLAINED: Final = (
-    f"unless on (namespace, application) ({_UNFINISHED} or {_greatest('signet_waits')}) "
-    f"unless on () ({_GIT}) unless on () ({_SERVER})"
+    f"unless on (namespace, application) ({_UNFINISHED} or {_greatest('signet_waits')} or {_greatest('signet_refused')} or {_ENDLESS}) "
+    f"unless on () ({_GIT}) unless on () ({_SERVER}) {_AUDIT}"
 )
 """What has an alert of its own, with a better cure, or is meant."""
 _MEANT: Final = "unless on (namespace, application) " + series("signet_waits", 'reason="Suspended"')
@@ -158,7 +170,7 @@ ALERTS: Final = (
     ),
     Alert(
         "SignetObjectsFail",
-        _greatest("signet_objects", 'state="failed"') + f" > 0 {_MEANT}",
+        _greatest("signet_objects", 'state="failed"') + f" > 0 {_MEANT} {_AUDIT}",
         15,
         "warning",
         f"{_APPLICATION} has objects that cannot be applied",
@@ -199,11 +211,70 @@ ALERTS: Final = (
     ),
     Alert(
         "SignetRunsSlow",
-        f"histogram_quantile(0.95, sum by (le) (rate({series('signet_reconciliation_seconds_bucket')}[30m]))) > 60",
+        _SLOW,
         30,
         "warning",
         "One in twenty reconciliations takes longer than a minute",
         "Compare the latency of Git and of the stores on the dashboard, and look at the API server's own. If none is slow, give the agent more CPU.",
+    ),
+    Alert(
+        "SignetSpecRefused",
+        _greatest("signet_refused", "", "reason") + " > 0",
+        15,
+        "warning",
+        f"{_APPLICATION} has a spec that cannot be run: {{{{ $labels.reason }}}}",
+        f"Run {_STATUS}: it names the field. What was applied last stays, and is not healed.",
+    ),
+    Alert(
+        "SignetRunsWait",
+        f"{_quantile('signet_queue_seconds')} > 60 unless on () ({_SLOW})",
+        30,
+        "warning",
+        "One in twenty reconciliations that are due waits longer than a minute for its turn",
+        "Look at the queues by namespace on the dashboard. Give the agent more CPU, or run several (agent install --high-availability); "
+        "if it is one namespace that asks for too much, raise the interval of its Applications.",
+    ),
+    Alert(
+        "SignetRunDoesNotEnd",
+        f"{_ENDLESS} {_AUDIT}",
+        10,
+        "warning",
+        f"A reconciliation of {_APPLICATION} has been running for an hour and a half",
+        "See what its workloads wait for (kubectl get pods). If it waits for none, restart the agent, and report it with the agent's log.",
+    ),
+    Alert(
+        "SignetWatchSilent",
+        f"time() - min by (resource) ({series('signet_watch_timestamp_seconds')}) > 600 unless on () ({_SERVER}) unless on () ({_RIGHTS})",
+        10,
+        "warning",
+        "The watch of {{ $labels.resource }} has brought nothing for ten minutes: their drift is not seen",
+        "Look for 'a watch was interrupted' in the agent's log, which has the reason, and run agent check in the agent's Pod. "
+        "The API server sends a bookmark a minute.",
+    ),
+    Alert(
+        "SignetAuditFails",
+        _AUDIT_FAILS,
+        10,
+        "critical",
+        "The audit trail cannot be written; unless audit.required is off, nothing is applied",
+        "Free space on the volume of audit.file, and look at its permissions: the agent's log has the reason. It continues by itself.",
+    ),
+    Alert(
+        "SignetAuditBehind",
+        _AUDIT_LAGS,
+        10,
+        "critical",
+        "A record has waited longer than a minute for the audit trail",
+        "Look at the volume of audit.file, or at what reads the agent's standard output: it does not take what is written. Changes wait for it.",
+    ),
+    Alert(
+        "SignetSourcesLarge",
+        f"{_ON_DISK} > 3 * 2^30",
+        15,
+        "warning",
+        "Git mirrors and artifacts take more than 3 GiB of an agent's disk",
+        "Raise sizeLimit of the volume state, which is 4 GiB as shipped: beyond it the kubelet evicts the Pod, and all is fetched again. "
+        "What no Application has used for a day is removed by itself.",
     ),
 )
 

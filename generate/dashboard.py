@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _APPLICATION: Final = ("namespace", "application")
 _SOURCE: Final[Object] = {"type": "prometheus", "uid": "${datasource}"}
 _QUANTILES: Final = {"half": 0.5, "95 %": 0.95}
+_UNITS: Final = {"bytes": "bytes", "seconds": "s"}
+"""Of Grafana, by the last word of a gauge's name."""
 _COLUMNS: Final = 2
 _WIDTH, _HEIGHT = 12, 8
 
@@ -47,7 +49,8 @@ def _panels(definition: Definition) -> Iterator[Object]:
     text, name = definition.text, definition.name
     by = ", ".join(definition.labels)
     legend = " ".join(f"{{{{{label}}}}}" for label in definition.labels) or "all"
-    chosen = '{namespace=~"$namespace", application=~"$application"}' if _APPLICATION[0] in definition.labels else ""
+    matchers = [f'{label}=~"${label}"' for label in _APPLICATION if label in definition.labels]
+    chosen = f"{{{', '.join(matchers)}}}" if matchers else ""
     match definition.kind:
         case "counter":
             yield _panel(f"{text}, per second", "ops", {legend: _sum(by, f"rate({name}{chosen}[$__rate_interval])")})
@@ -63,7 +66,8 @@ def _panels(definition: Definition) -> Iterator[Object]:
         case "gauge" if name.endswith("_timestamp_seconds"):
             yield _panel(f"{text}: time since", "s", {legend: f"time() - max by ({by}) ({name}{chosen})"})
         case "gauge":
-            yield _panel(text, "short", {legend: f"max by ({by}) ({name}{chosen})"})
+            unit = _UNITS.get(name.rpartition("_")[2], "short")
+            yield _panel(text, unit, {legend: f"max by ({by}) ({name}{chosen})"})
         case "info":
             yield _panel(f"{text}: how many by {by}", "short", {legend: f"count by ({by}) ({name})"})
 

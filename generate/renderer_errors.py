@@ -76,10 +76,10 @@ def page(root: Path) -> str:
     found["The renderer"] |= _of_tables()
     elsewhere = (path for path in sorted((root / "agent").rglob("*.py")) if path not in known)
     found["Elsewhere"] = {row for path in elsewhere for row in _rows(path, _OURS)}
-    parts, told = [_HEAD], set[_Row]()
+    parts, listed = [_HEAD], set[_Row]()
     for title, rows in found.items():
-        lines = [f"| {row.reason} | {_cell(row.message)} | {_cell(row.hint)} |" for row in sorted(rows - told)]
-        told |= rows
+        lines = [f"| {row.reason} | {_cell(row.message)} | {_cell(row.hint)} |" for row in sorted(rows - listed)]
+        listed |= rows
         if lines:
             parts.append("\n".join([f"## {title}\n", "| reason | message | what to do |", "|---|---|---|", *lines, ""]))
     return "\n".join(parts)

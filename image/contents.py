@@ -31,7 +31,7 @@ LOADED: Final = ("libgcc_s.so.1",)
 """Libraries that no program names, but that the C library loads when a thread is cancelled."""
 
 FOLDERS: Final = ("/usr/lib/python3.13",)
-"""Taken whole, but for what `UNUSED` names."""
+"""Taken whole, except for what `UNUSED` names."""
 
 AUTHORITIES: Final = "/etc/ssl/certs/ca-certificates.crt"
 """Made by the package ca-certificates when it is installed."""

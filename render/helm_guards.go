@@ -63,13 +63,16 @@ func init() {
 		"trim trimAll trimall trimPrefix trimSuffix": trimmed,
 		"trunc":          truncated,
 		"substr replace": ofText,
+		"bcrypt":         hashed,
+		"htpasswd":       passwordEntry,
+		"derivePassword": derived,
 
 		// What would be another one in each render: the agent makes it once, or it is refused.
 		"randAlphaNum randAlpha randAscii randNumeric randBytes uuidv4": madeText,
 		"genPrivateKey": madeKey,
 		"genCA genCAWithKey genSelfSignedCert genSelfSignedCertWithKey genSignedCert genSignedCertWithKey": madeCertificate,
-		"buildCustomCert": givenCertificate,
-		"randInt shuffle bcrypt htpasswd encryptAES ago": random,
+		"buildCustomCert":                givenCertificate,
+		"randInt shuffle encryptAES ago": random,
 	} {
 		for name := range strings.FieldsSeq(names) {
 			guards[name] = each
@@ -254,7 +257,7 @@ func clearPath(c *call) (any, bool, error) {
 	return nil, false, nil
 }
 
-// counted bounds what makes a list as long as it is told.
+// counted bounds what makes a list of the length it is given.
 func counted(c *call) (any, bool, error) {
 	const longest = longestResult / listItem
 	smallest, largest := 0, 0

@@ -192,14 +192,20 @@ func madeCertificate(c *call) (any, bool, error) {
 	return certificate{cert, key}, true, nil
 }
 
-// givenCertificate is buildCustomCert: two texts of base64.
+// givenCertificate is buildCustomCert: two texts of base64. What is sealed of them is decoded when it is opened.
 func givenCertificate(c *call) (any, bool, error) {
-	if isMarkedBelow(c.args) {
-		return nil, false, c.refuse()
-	}
 	var parts [2]string
 	for at := range parts {
-		decoded, err := base64.StdEncoding.DecodeString(c.text(at))
+		text := c.text(at)
+		if isMarked(text) {
+			decoded, _, err := decodedText(&call{c.r, c.at, "b64dec", []any{text}, c.result})
+			if err != nil {
+				return nil, false, err
+			}
+			parts[at] = decoded.(string)
+			continue
+		}
+		decoded, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
 			return nil, false, errors.New("unable to decode base64 certificate or key")
 		}

@@ -115,7 +115,10 @@ func (c *call) asked(op, left, right string) error {
 		}
 		left, right = right, left
 	}
-	if c.r.isEscaped(left) || c.r.isEscaped(right) {
+	if c.r.isWithout(left, right) {
+		return nil
+	}
+	if c.r.isEscaped(left) || c.r.isEscaped(right) || c.r.isHash(left) || c.r.isHash(right) {
 		return c.refuse()
 	}
 	return c.r.ask(c.at, false, op, left, right)

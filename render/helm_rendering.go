@@ -60,6 +60,7 @@ type rendering struct {
 	steps    int
 	results  int
 	depth    int
+	hashed   int
 	deadline time.Time
 }
 

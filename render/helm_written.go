@@ -16,6 +16,7 @@ import (
 var alphabets = map[string]string{
 	"b64enc": "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=", "b32enc": "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567=",
 	"sha1sum": "0123456789abcdef", "sha256sum": "0123456789abcdef", "sha512sum": "0123456789abcdef",
+	"bcrypt": "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz$",
 }
 
 // isEscaped says whether a text holds a value as it is written between quotes.

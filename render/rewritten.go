@@ -12,7 +12,7 @@ const (
 	templateFunction = "signetTemplate"
 )
 
-// site is a place in a template, found when somebody asks.
+// site is a place in a template, found on demand.
 type site struct {
 	tree *parse.Tree
 	node parse.Node

@@ -41,7 +41,7 @@ type answer struct {
 	Expressions map[string][]string `json:"expressions,omitempty"`
 	// Questions were answered for placeholders. They have to be asked of the values, and the result does not hold where one differs.
 	Questions []question `json:"questions,omitempty"`
-	// Generated are values that templates make up, by placeholder. Whoever opens the values makes them, and keeps them.
+	// Generated are values that templates make up, by placeholder. The caller makes them when it opens the values, and keeps them.
 	Generated map[string]made `json:"generated,omitempty"`
 	// Asked are the API versions that templates asked for. The result depends on whether they are served.
 	Asked map[string]bool `json:"asked,omitempty"`

@@ -22,14 +22,15 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m testbed", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     build = commands.add_parser("build", help="build the programs that are missing")
-    _ = build.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(binaries.ALL)} (default: all)")
+    buildable = f"of {', '.join(binaries.ALL)} (default: all), {', '.join(binaries.ON_DEMAND)}"
+    _ = build.add_argument("names", nargs="*", metavar="NAME", help=buildable)
     up = commands.add_parser("up", help="start servers and keep them until Ctrl-C")
     _ = up.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SERVERS)} (default: all)")
     _ = up.add_argument("--folder", type=Path, help="keep state, logs and keys in this new folder (default: temporary)")
     options = parser.parse_args(argv)
     known = binaries.ALL if options.command == "build" else SERVERS
     names: list[str] = options.names or list(known)
-    if unknown := set(names) - set(known):
+    if unknown := set(names).difference(known, binaries.ON_DEMAND if options.command == "build" else ()):
         parser.error(f"unknown name: {', '.join(sorted(unknown))}")
     if options.command == "up" and options.folder and options.folder.exists():
         parser.error(f"{options.folder} exists")

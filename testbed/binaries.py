@@ -92,6 +92,8 @@ ON_DEMAND = {
     for program in (
         # 1,900 packages: built by the benchmark that asks for it
         Program("kustomize-controller", "v1.9.5", "github.com/fluxcd/kustomize-controller", 300, "flux"),
+        # built by the tests of a forge
+        Program("gitea", "v1.26.0", "signet.invalid/testbed/gitea", 200, "gitea"),
         # built by the tests of real nodes, after the control plane, with which they share nearly all packages
         Program("kubelet", _KUBERNETES, "k8s.io/kubernetes/cmd/kubelet", 65, _CONTROLPLANE),
         Program("kube-scheduler", _KUBERNETES, "k8s.io/kubernetes/cmd/kube-scheduler", 10, _CONTROLPLANE),

@@ -18,10 +18,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FIELD_MANAGER = "testbed"
+_RBAC = "rbac.authorization.k8s.io"
 
 
 class KubectlError(RuntimeError):
     """kubectl ended with an error; the text is its standard error."""
+
+
+def account(namespace: str, name: str) -> dict[str, str]:
+    """A ServiceAccount as the subject of a binding."""
+    return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+
+
+def group(name: str) -> dict[str, str]:
+    """A group as the subject of a binding."""
+    return {"apiGroup": _RBAC, "kind": "Group", "name": name}
 
 
 class Cluster:
@@ -116,6 +127,35 @@ class Cluster:
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
         return self.create(path, {"spec": spec})["status"]["token"]
 
+    def grant(self, namespace: str, subject: Mapping[str, str], *rules: Mapping[str, Any], name: str = "") -> None:
+        """Let `subject` do this in a namespace, by a Role `name` (its own by default). It is in force on return."""
+        name = name or subject["name"]
+        metadata = {"name": name, "namespace": namespace}
+        _ = self.apply({"apiVersion": f"{_RBAC}/v1", "kind": "Role", "metadata": metadata, "rules": [*rules]})
+        self.bind(namespace, subject, "Role", name)
+
+    def bind(self, namespace: str, subject: Mapping[str, str], kind: str, role: str, *, name: str = "") -> None:
+        """Bind a Role or ClusterRole, in every namespace where `namespace` is empty. The binding has the role's name by default.
+
+        It is in force on return: the API server learns of roles and bindings by a watch, after it has answered.
+        """
+        binding = {
+            "apiVersion": f"{_RBAC}/v1",
+            "kind": "RoleBinding" if namespace else "ClusterRoleBinding",
+            "metadata": {"name": name or role, **({"namespace": namespace} if namespace else {})},
+            "roleRef": {"apiGroup": _RBAC, "kind": kind, "name": role},
+            "subjects": [subject],
+        }
+        _ = self.apply(binding)
+        found = self.get(self.path({**binding, "kind": kind, "metadata": {"name": role, "namespace": namespace}}))
+        review = _review(namespace, subject, next(rule for rule in found["rules"] if "resources" in rule))
+
+        def in_force() -> bool:
+            answer = self.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+            return answer["status"]["allowed"]
+
+        _ = wait_until(in_force, 30, f"{kind} {role} in force for {subject['name']}")
+
     def kubeconfig(self, path: Path, token: str | None = None, *, namespace: str = "default", server: str = "") -> Path:
         """Write a kubeconfig (0600) for `token`, the administrator's by default, by way of `server`. Gives `path`."""
         name, url = "testbed", server or self.url
@@ -165,3 +205,21 @@ class Cluster:
     def metrics(self) -> str:
         """The API server's own metrics, in Prometheus' text format."""
         return self.get("/metrics")
+
+
+def _review(namespace: str, subject: Mapping[str, str], rule: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether `subject` may do what the last words of a rule allow."""
+    attributes = {
+        "namespace": namespace,
+        "group": rule["apiGroups"][-1],
+        "resource": rule["resources"][-1],
+        "verb": rule["verbs"][-1],
+        "name": rule.get("resourceNames", [""])[-1],
+    }
+    name = subject["name"]
+    if subject["kind"] == "ServiceAccount":
+        who = {"user": f"system:serviceaccount:{subject['namespace']}:{name}"}
+    else:
+        who = {"user": "someone", "groups": [name]}
+    spec = {**who, "resourceAttributes": attributes}
+    return {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}

@@ -5,6 +5,7 @@ There is no scheduler: an admission policy puts every pod on the one node, and k
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import secrets
 from pathlib import Path
@@ -14,7 +15,7 @@ from testbed import binaries
 from testbed.certificates import Authority, new_key, private_key_pem, public_key_pem
 from testbed.cluster import Cluster
 from testbed.processes import Supervisor, free_port, wait_until
-from testbed.requests import request
+from testbed.requests import RequestError, request
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -76,17 +77,19 @@ class ControlPlane(Cluster):
     """A control plane of our own at `host`, an address of this machine. A context manager; `folder` (a temporary one by default) holds
     state, logs and keys.
 
-    With `audit` the API server writes an audit log to `audit_file`, a JSON event a line, before it answers: audit-policy.yaml says of what.
+    With `audit` the API server writes an audit log to `audit_file`, a JSON event a line, before it answers: audit-policy.yaml says of what, or a
+    policy that is given.
     """
 
     programs: ClassVar[tuple[str, ...]] = PROGRAMS
 
-    def __init__(self, folder: Path | None = None, *, audit: bool = False, host: str = "127.0.0.1") -> None:
+    def __init__(self, folder: Path | None = None, *, audit: bool | Path = False, host: str = "127.0.0.1") -> None:
         self._supervisor: Supervisor = Supervisor(folder, grace=0)
         self._authority: Authority = Authority.create("signet testbed kubernetes")
         self._host: str = host
         self._port: int = free_port()
         self._apiserver: Process | None = None
+        self._etcd: str = ""
         self._apiserver_command: list[str] = []
         self._controllers: list[Process] = []
         self._controller_commands: dict[str, list[str]] = {}
@@ -94,6 +97,7 @@ class ControlPlane(Cluster):
             f"https://{host}:{self._port}", self._authority.pem, secrets.token_hex(16), self._supervisor.folder
         )
         self.audit_file: Path | None = self.folder / "audit.jsonl" if audit else None
+        self._audit_policy: Path = audit if isinstance(audit, Path) else _AUDIT_POLICY
 
     def __enter__(self) -> Self:
         self.start()
@@ -155,10 +159,18 @@ class ControlPlane(Cluster):
         finally:
             self.resume_apiserver()
 
+    def restore(self, stored: Mapping[str, bytes]) -> None:
+        """Put objects into etcd as another control plane stored them, with their uids. Raises RequestError."""
+        for key, value in stored.items():
+            body = {"key": base64.b64encode(key.encode()).decode(), "value": base64.b64encode(value).decode()}
+            status, answer = request("POST", f"{self._etcd}/v3/kv/put", body)
+            if status != 200:
+                raise RequestError("POST", key, status, answer)
+
     def _start(self) -> None:
         paths = binaries.build(self.programs)
-        etcd = self._start_etcd(paths["etcd"])
-        self._apiserver_command = self._apiserver_arguments(paths["kube-apiserver"], etcd)
+        self._etcd = self._start_etcd(paths["etcd"])
+        self._apiserver_command = self._apiserver_arguments(paths["kube-apiserver"], self._etcd)
         self._run_apiserver()
         self._controller_commands = self._controller_arguments(paths)
         self._run_controllers()
@@ -265,7 +277,7 @@ class ControlPlane(Cluster):
         if self.audit_file is None:
             return []
         file = [f"--audit-log-path={self.audit_file}", "--audit-log-maxsize=4096", "--audit-log-mode=blocking"]
-        return [f"--audit-policy-file={_AUDIT_POLICY}", *file]
+        return [f"--audit-policy-file={self._audit_policy}", *file]
 
     def _runs_pods(self) -> bool:
         """Whether the service account controller and the admission policy are in force."""

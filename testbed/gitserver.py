@@ -50,7 +50,7 @@ class Request:
 class GitServer:
     """A running server at `host`, an address of this machine. A context manager; `folder` (a temporary one by default) holds the bare repositories.
 
-    `username` and `password` may be changed while it runs. `requests` is what it answered, in order.
+    `username` and `password` may be changed while it runs, and so may `further`: passwords by other user names. `requests` is what it answered, in order.
     """
 
     def __init__(self, folder: Path | None = None, *, tls: bool = True, host: str = "127.0.0.1") -> None:
@@ -60,6 +60,7 @@ class GitServer:
         self.root.mkdir(parents=True, exist_ok=True)
         self.username: str = "git"
         self.password: str = secrets.token_hex(12)
+        self.further: dict[str, str] = {}
         self.requests: list[Request] = []
         self._host: str = host
         self._port: int = free_port()
@@ -154,6 +155,8 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60
+    disable_nagle_algorithm = True
+    """As servers do: else each answer of several pieces waits for the client's delayed ACK."""
 
     def do_GET(self) -> None:
         self._serve()
@@ -177,11 +180,10 @@ class _Handler(BaseHTTPRequestHandler):
             status = self._run_backend(path, parts.query, user, body)
         else:
             status = HTTPStatus.UNAUTHORIZED
-            self.close_connection = True
+            _ = self._body()
             self.send_response(status)
             self.send_header("WWW-Authenticate", 'Basic realm="signet testbed"')
             self.send_header("Content-Length", "0")
-            self.send_header("Connection", "close")
             self.end_headers()
         self._owner.requests.append(Request(self.command, path, parts.query, user, int(status)))
 
@@ -190,8 +192,8 @@ class _Handler(BaseHTTPRequestHandler):
         if scheme.lower() != "basic":
             return ""
         user, _, password = b64decode(encoded).decode(errors="replace").partition(":")
-        expected = (self._owner.username, self._owner.password)
-        return user if (user, password) == expected else ""
+        expected = {**self._owner.further, self._owner.username: self._owner.password}
+        return user if expected.get(user) == password else ""
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from testbed import agent as agents
 from testbed import binaries
 from testbed.agent import Agent, Deployed
+from testbed.cluster import account
 from testbed.processes import Supervisor, wait_until
 
 if TYPE_CHECKING:
@@ -68,6 +69,11 @@ class Installation:
 
     def start(self) -> None:
         """Install deploy/, configure the store and start the agent."""
+        self.prepare()
+        _ = self.agent.start()
+
+    def prepare(self) -> None:
+        """The same without the agent."""
         agents.install(self.controlplane)
         self.openbao.enable_kv(self.mount)
         denied = f'path "{self.mount}/data/apps/forbidden" {{ capabilities = ["deny"] }}\n'
@@ -76,7 +82,6 @@ class Installation:
         transit = _TRANSIT_POLICY.format(mount=self.transit)
         self.openbao.put_policy(self.mount, POLICY.format(mount=self.mount) + denied + transit)
         self.configure()
-        _ = self.agent.start()
 
     def add_agent(self, name: str = "", *, label: str = "", server: str = "", clock: int = 0) -> Agent:
         """A further agent with the same settings, not yet started; by default `agent-1`, `agent-2` and so on. See Agent."""
@@ -177,6 +182,7 @@ class Tenant:
         self.installation: Installation = installation
         self.controlplane: ControlPlane = installation.controlplane
         self.namespace: str = namespace
+        self.account: dict[str, str] = account(namespace, "signet-applier")
         self.application: Deployed = Deployed(self.controlplane, namespace, name)
         self.repository = installation.gitserver.create(f"{namespace}-{secrets.token_hex(3)}")
         self.recipient: str = ""
@@ -273,7 +279,7 @@ class Tenant:
         return {**where, **({"layers": list(layers)} if layers else {})}
 
     def commit(self, files: Mapping[str, Content], **more: Any) -> str:
-        """Commit without telling the agent; the hash."""
+        """Commit without notifying the agent; the hash."""
         return self.repository.commit(files, **more)
 
     def deploy(self, files: Mapping[str, Content], **spec: object) -> Report:
@@ -301,7 +307,7 @@ class Tenant:
         return self.until(lambda report: report.status.get("lastHandledRequestedAt") == value, "run", seconds=seconds)
 
     def until(self, check: Callable[[Report], bool], what: str, *, seconds: float = 60.0) -> Report:
-        """Wait for a status, an empty one where there is no Application. Raises NotReadyError that tells the last one."""
+        """Wait for a status, an empty one where there is no Application. Raises NotReadyError that shows the last one."""
         last: list[Report] = []
 
         def found() -> Report | None:

@@ -226,7 +226,7 @@ class Supervisor:
                 cwd=cwd,
                 start_new_session=True,
             )
-            _tell(guard, f"+{popen.pid}")
+            _write(guard, f"+{popen.pid}")
             process = Process(name, popen, log, self._forget)
             self.processes.append(process)
         return process
@@ -248,7 +248,7 @@ class Supervisor:
     def _forget(self, pid: int) -> None:
         with self._lock:
             if self._guard is not None:
-                _tell(self._guard, f"-{pid}")
+                _write(self._guard, f"-{pid}")
 
     def _start_guard(self) -> subprocess.Popen[bytes]:
         if self._guard is None:
@@ -261,7 +261,7 @@ class Supervisor:
         return self._guard
 
 
-def _tell(guard: subprocess.Popen[bytes], line: str) -> None:
+def _write(guard: subprocess.Popen[bytes], line: str) -> None:
     assert guard.stdin is not None
     _ = guard.stdin.write(f"{line}\n".encode())
     guard.stdin.flush()

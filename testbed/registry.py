@@ -54,15 +54,21 @@ class TokenServer:
 class Registry:
     """A running registry. A context manager; `folder` (a temporary one by default) holds its configuration and log.
 
-    Without `tokens` it asks everybody for `username` and `password`.
+    Without `tokens` it asks everybody for `username` and `password`. It notifies the `url` of `notify`, with its `authorization`.
     """
 
     def __init__(
-        self, folder: Path | None = None, *, tokens: TokenServer | None = None, port: int | None = None
+        self,
+        folder: Path | None = None,
+        *,
+        tokens: TokenServer | None = None,
+        port: int | None = None,
+        notify: Mapping[str, str] | None = None,
     ) -> None:
         self._supervisor: Supervisor = Supervisor(folder, grace=0)
         self.folder: Path = self._supervisor.folder
         self._tokens: TokenServer | None = tokens
+        self._notify: Mapping[str, str] | None = notify
         self._process: Process | None = None
         self._authority: Authority = Authority.create("signet testbed registry")
         self._tls: ssl.SSLContext = self._authority.client_context()
@@ -133,10 +139,14 @@ class Registry:
 
     def push_manifest(self, repository: str, manifest: Mapping[str, object], *tags: str) -> str:
         """The manifest's digest."""
-        body = json.dumps(manifest).encode()
-        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
-        for reference in tags or (digest,):
-            _ = self._send("PUT", f"/v2/{repository}/manifests/{reference}", body, str(manifest["mediaType"]))
+        return self.push_body(repository, json.dumps(manifest), *tags)
+
+    def push_body(self, repository: str, body: str, *references: str) -> str:
+        """A manifest as it is written, under tags or its digest, which is given."""
+        digest = f"sha256:{hashlib.sha256(body.encode()).hexdigest()}"
+        for reference in references or (digest,):
+            path = f"/v2/{repository}/manifests/{reference}"
+            _ = self._send("PUT", path, body.encode(), str(json.loads(body)["mediaType"]))
         return digest
 
     def _send(self, method: str, path: str, body: bytes | None, kind: str = "") -> tuple[int, HTTPMessage]:
@@ -158,6 +168,7 @@ class Registry:
             "storage": {"inmemory": {}, "delete": {"enabled": True}},
             "http": {"addr": self.host, "tls": {"certificate": str(certificate), "key": str(key)}},
             "auth": self._auth(),
+            "notifications": {"endpoints": self._endpoints()},
         }
         file = self.folder / "registry.json"  # JSON is YAML
         _ = file.write_text(json.dumps(configuration))
@@ -165,6 +176,13 @@ class Registry:
             "registry", [binaries.path("registry"), "serve", file], env={"OTEL_TRACES_EXPORTER": "none"}
         )
         _ = wait_until(self._answers, 30, "the registry answers")
+
+    def _endpoints(self) -> list[dict[str, object]]:
+        if self._notify is None:
+            return []
+        headers = {"Authorization": [self._notify["authorization"]]}
+        times = {"timeout": "5s", "threshold": 5, "backoff": "1s"}
+        return [{"name": "test", "url": self._notify["url"], "headers": headers, **times}]
 
     def _auth(self) -> dict[str, object]:
         if self._tokens is not None:

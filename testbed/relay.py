@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ _CHUNK = 64 * 1024
 class Relay:
     """Forwards connections to `port` of this machine. A context manager, served by threads of its own.
 
+    `accepted` counts connections, the last of which came at `accepted_at` of the monotonic clock.
     `cut` breaks the connections that are open, `refuse` those to come. Between `drop` and `resume` connections are accepted and nothing
     is forwarded in either direction, as by a network that loses packets. What came in meanwhile is forwarded by `resume`, unless it was
     `cut`.
@@ -31,6 +33,7 @@ class Relay:
         self.port: int = self._listener.getsockname()[1]
         self.refuse: bool = False
         self.accepted: int = 0
+        self.accepted_at: float = 0.0
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, name="relay", daemon=True).start()
@@ -68,7 +71,7 @@ class Relay:
                 near, _ = self._listener.accept()
             except OSError:
                 return
-            self.accepted += 1
+            self.accepted, self.accepted_at = self.accepted + 1, time.monotonic()
             if self.refuse:
                 near.close()
             else:

@@ -1,4 +1,4 @@
-"""A program at a terminal of its own, and somebody who types."""
+"""A program at a terminal of its own, and a user who types."""
 
 from __future__ import annotations
 

@@ -337,8 +337,11 @@ def identify(tree: Object) -> ApplicationId:
     return ApplicationId(namespace, name, get_text(tree, "metadata", "uid"))
 
 
-def parse(tree: Object) -> Application:
-    """An Application from its API object. Raises ManifestError with the field's path, never with what stands there."""
+def parse(tree: Object, spec: ApplicationSpec | None = None) -> Application:
+    """An Application from its API object. Raises ManifestError with the field's path, never with what stands there.
+
+    `spec` is what stands in it, where that was parsed before.
+    """
     application = identify(tree)
     generation = get(tree, "metadata", "generation")
     finalizers = get(tree, "metadata", "finalizers")
@@ -351,7 +354,7 @@ def parse(tree: Object) -> Application:
         },
         finalizers=tuple(text for text in finalizers if isinstance(text, str)) if isinstance(finalizers, list) else (),
         deleting=bool(get_text(tree, "metadata", "deletionTimestamp")),
-        spec=_spec(tree, application),
+        spec=spec or _spec(tree, application),
     )
 
 

@@ -135,21 +135,26 @@ def repository_url(value: str) -> str:
     return value
 
 
-RepositoryUrl = Annotated[
-    str,
-    StringConstraints(min_length=8, max_length=2048),
-    AfterValidator(repository_url),
-    WithJsonSchema(
+def _url_schema(longest: int) -> WithJsonSchema:
+    return WithJsonSchema(
         {
             "type": "string",
             "minLength": 8,
-            "maxLength": 2048,
+            "maxLength": longest,
             "pattern": _URL,
             "x-kubernetes-validations": [{"rule": f'self.matches(r"{_URL}")', "message": _URL_IS}],
         }
-    ),
+    )
+
+
+RepositoryUrl = Annotated[
+    str, StringConstraints(min_length=8, max_length=2048), AfterValidator(repository_url), _url_schema(2048)
 ]
 """HTTPS without user, password, query or fragment; or SSH with a user, as a URL or as scp(1) writes it."""
+ShortRepositoryUrl = Annotated[
+    str, StringConstraints(min_length=8, max_length=512), AfterValidator(repository_url), _url_schema(512)
+]
+"""The same where there may be so many that an API server would not take longer ones: it counts what checking all of them may cost."""
 
 StoreAddress = Annotated[
     str,

@@ -47,4 +47,4 @@ PEOPLE: Final = ("before-first-apply", "kubectl*")
 ENGINE: Final = "1"
 """Raised when the agent itself would make another object of the same sealed merge: everything is then applied once more."""
 RECORDS: Final = "1"
-"""Raised when an agent of before could not read the records that this one stores. No record has it: it is for `agent version`."""
+"""Raised when an earlier agent could not read the records that this one stores. No record has it: it is for `agent version`."""

@@ -44,7 +44,7 @@ class GitSettings(Model):
 
     allowed_hosts: tuple[Host, ...] = ()
     """Hosts that `spec.source.url` may name, as `git.example.com` or `git.example.com:8443`. Without a port, the default ports
-    are meant: 443 for HTTPS, 22 for SSH. Empty: none."""
+    are meant: 443 for HTTPS, 22 for SSH. For GitHub Apps, the host of the API too, as `api.github.com`. Empty: none."""
     allow_http: bool = False
     """Whether plain HTTP is taken. Everybody on the way then reads the password and changes the manifests."""
     remote_bases: Annotated[tuple[RepositoryUrl, ...], Field(max_length=256)] = ()
@@ -236,7 +236,7 @@ class RenderLimits(Model):
     memory_bytes: Annotated[int, Field(ge=128 * MIB, le=4096 * MIB)] = 512 * MIB
     """Memory of one renderer, which ends when it needs more. The container's memory limit has to hold that of all renderers."""
     output_bytes: Annotated[int, Field(ge=MIB, le=256 * MIB)] = 64 * MIB
-    """All objects together, as JSON. The agent needs several times that to read them."""
+    """All objects together, as JSON. The agent needs several times that to read them, and reads no more than `limits.values` of them."""
     objects: Annotated[int, Field(ge=1, le=500_000)] = 50_000
     """Objects that are rendered."""
     processes: Annotated[int, Field(ge=1, le=16)] = 2
@@ -259,6 +259,12 @@ class Limits(Model):
     """All files of one Application's layers together, of each of its sources. They are held in memory, where they take several times their size."""
     objects: Annotated[int, Field(ge=1, le=500_000)] = 50_000
     """Objects of one Application."""
+    values: Annotated[int, Field(ge=1000, le=100_000_000)] = 2_000_000
+    """Keys and values of all objects of one Application together: a Deployment has some 150. The agent needs about 200 bytes for each."""
+    memory_bytes: Annotated[int, Field(ge=32 * MIB)] | None = None
+    """Memory for the manifests of all Applications together, those that run and what is kept of the others: 150 bytes for each key and value, and 4
+    for each byte of a file. One Application may have five sixths of it. Otherwise it is what the children of the agent and 112 MiB
+    leave of the container's memory limit: 400 MiB as shipped."""
     yaml_depth: Annotated[int, Field(ge=8, le=150)] = 150
     """Nesting of one document."""
     identities: Annotated[int, Field(ge=1, le=1024)] = 64
@@ -312,7 +318,7 @@ class OperatorSettings(Model):
     sync_windows: Annotated[tuple[OperatorWindow, ...], Field(max_length=64)] = ()
     """Times at which new commits and changed specs are applied, or are not. Drift is healed and secrets are rotated at any time."""
     webhooks: Annotated[dict[HookName, Webhook], Field(max_length=256)] = Field(default_factory=dict[str, Webhook])
-    """Who tells the agent of pushes, by the last part of the path: `/hooks/<name>`. Without any there is no listener."""
+    """Who notifies the agent of pushes, by the last part of the path: `/hooks/<name>`. Without any there is no listener."""
     field_managers: FieldManagers = FieldManagers()
     """Who is who among the field managers of live objects, as `metadata.managedFields` names them."""
     audit: AuditSettings = AuditSettings()

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from agent.api.fields import FilePath
 from agent.api.model import Model
 from agent.values.patterns import name_matches
 
@@ -21,10 +22,16 @@ class Proxy(Model):
             max_length=300, pattern=r"^http://(\[[0-9a-f:]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[0-9]{1,5})?$"
         ),
     ]
-    """Its address, as `http://proxy.example.com:3128`. One that asks for a password is not supported."""
+    """Its address, as `http://proxy.example.com:3128`."""
+    credentials_file: FilePath | None = None
+    """What a proxy that asks for a password is shown, by HTTP's *Basic*: `user:password` on one line of a file that is read for each connection."""
     direct: Annotated[tuple[_HostPattern, ...], Field(max_length=64)] = ()
-    """Hosts that are reached without it, such as `*.svc`; `*` stands for any run of characters."""
+    """Hosts that are reached without it, such as `*.svc`; `*` stands for any run of characters. `.svc` is the same, as in NO_PROXY. Ports do not count."""
 
     def of(self, host: str) -> str:
         """What a host is reached by; empty for a direct connection."""
-        return "" if any(name_matches(pattern, host.lower()) for pattern in self.direct) else self.url
+        return "" if any(_covers(pattern, host.lower().strip("[]")) for pattern in self.direct) else self.url
+
+
+def _covers(pattern: str, host: str) -> bool:
+    return name_matches(f"*{pattern}" if pattern.startswith(".") else pattern.strip("[]"), host)

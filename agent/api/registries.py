@@ -124,7 +124,8 @@ class ArtifactRule(Model):
     """Repositories, as `host/path`: `ghcr.io/shop/*`, or `*` for all. The first rule with a pattern that fits decides. A repository that no
     rule fits needs no signature, so end the list with a rule for `*`, or cover each host that a tenant may reach."""
     keys: Annotated[tuple[FilePath, ...], Field(min_length=1, max_length=16)]
-    """PEM files with public keys of signers, as `cosign generate-key-pair` writes `cosign.pub`: ECDSA, Ed25519, or RSA of at least 2048 bits.
+    """PEM files with public keys of signers, as `cosign generate-key-pair` writes `cosign.pub`: ECDSA, or RSA of at least 2048
+    bits. Of an Ed25519 key only plain signatures are verified, not the Ed25519ph that cosign 3 makes.
     A file may hold several."""
 
     def serves(self, url: str) -> bool:

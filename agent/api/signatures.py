@@ -41,7 +41,7 @@ class SignatureRule(Model):
     """With `every`: a commit that is trusted with all before it, where a history begins without signatures."""
 
     @model_validator(mode="after")
-    def _somebody(self) -> Self:
+    def _consistent(self) -> Self:
         if self.ssh_signers is None and self.pgp_keys is None:
             raise invalid("give sshSigners, pgpKeys or both")
         if self.ssh_revoked is not None and self.ssh_signers is None:

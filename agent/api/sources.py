@@ -7,7 +7,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from agent.api.fields import Commit, NamespaceName, RefName, RepositoryPath, RepositoryUrl
+from agent.api.fields import Commit, NamespaceName, RefName, RepositoryPath, RepositoryUrl, ShortRepositoryUrl
 from agent.api.model import Model, invalid
 from agent.api.registries import OciSource, VersionRange
 from agent.api.secret_reference import SecretReference
@@ -67,6 +67,28 @@ def distinct(value: tuple[str, ...]) -> tuple[str, ...]:
 
 Glob = Annotated[str, Field(min_length=1, max_length=512)]
 Globs = Annotated[tuple[Glob, ...], Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "atomic"})]
+MOST_SUBMODULES: Final = 16
+
+
+class SubmoduleRepository(Model):
+    """A repository that submodules may name, or several whose addresses begin alike."""
+
+    url: ShortRepositoryUrl
+    """Address of the repository, or what addresses begin with up to a slash: `https://git.example.com/platform` covers all repositories
+    below it. Written as `.gitmodules` says it; one that begins with `./` or `../` there is an address beside that of its own repository."""
+    credentials: SecretReference | None = None
+    """A Secret as for `spec.source.credentials`, which these repositories alone are asked with. Without one they are asked anonymously."""
+
+    def serves(self, url: str) -> bool:
+        """Whether a submodule may name the repository at `url`."""
+        own = self.url.rstrip("/").removesuffix(".git")
+        return any(f"{form}/".startswith(f"{own}/") for form in (url, url.removesuffix(".git")))
+
+
+Submodules = Annotated[
+    tuple[SubmoduleRepository, ...],
+    Field(max_length=MOST_SUBMODULES, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+]
 _ONE_SOURCE: Final = ConfigDict(
     json_schema_extra={
         "x-kubernetes-validations": [
@@ -77,6 +99,10 @@ _ONE_SOURCE: Final = ConfigDict(
             {
                 "rule": "!has(self.oci) || !has(self.credentials)",
                 "message": "the credentials of a registry belong into oci.credentials",
+            },
+            {
+                "rule": "!has(self.oci) || !has(self.submodules)",
+                "message": "an artifact of a registry has no submodules",
             },
         ]
     }
@@ -112,8 +138,12 @@ class Source(Model):
     """Globs of paths that do not count, even where `include` names them."""
     credentials: SecretReference | None = None
     """A Secret with `username` and `password` for the Git server, and optionally `ca.crt`, the PEM of the authority that
-    signed its certificate. Over SSH, with the deploy key's private half as `identity`, the host keys to expect as `known_hosts`, and
+    signed its certificate. In place of them `githubAppID`, `githubAppInstallationID` and `githubAppPrivateKey` of a GitHub App, and
+    `githubAppBaseURL` of GitHub Enterprise. Over SSH, with the deploy key's private half as `identity`, the host keys to expect as `known_hosts`, and
     optionally the key's passphrase as `password`."""
+    submodules: Submodules = ()
+    """Repositories whose submodules are read, each at the commit that this one names, in its folder. Others are not followed. Their
+    hosts have to be allowed in the operator's file. Empty: none."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -121,7 +151,13 @@ class Source(Model):
             raise invalid("give url and revision, or oci")
         if self.oci is not None and self.credentials is not None:
             raise invalid("the credentials of a registry belong into oci.credentials")
+        if self.oci is not None and self.submodules:
+            raise invalid("an artifact of a registry has no submodules")
         return self
+
+    def submodule(self, url: str) -> SubmoduleRepository | None:
+        """The entry that covers a submodule's repository, of several the one that says most; None where it is not to be followed."""
+        return max((each for each in self.submodules if each.serves(url)), key=lambda each: len(each.url), default=None)
 
     @property
     def address(self) -> str:
@@ -179,6 +215,8 @@ class FurtherSource(Model):
     """Globs of paths of layers that do not count."""
     credentials: SecretReference | None = None
     """A Secret as for `spec.source.credentials`, which this repository alone is asked with. Without one it is asked anonymously."""
+    submodules: Submodules = ()
+    """Repositories whose submodules are read, as in `spec.source`."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -195,4 +233,5 @@ class FurtherSource(Model):
             include=self.include,
             exclude=self.exclude,
             credentials=self.credentials,
+            submodules=self.submodules,
         )

@@ -88,7 +88,7 @@ class Failure(Model):
 
     @classmethod
     def of(cls, error: AgentError, *, object: str = "", file: str = "") -> Self:  # noqa: A002  # the field's name
-        """What an error tells, with its facts escaped and cut. `object` and `file` serve where the error names none."""
+        """What an error says, with its facts escaped and cut. `object` and `file` serve where the error names none."""
         facts = {name: excerpt(str(fact), LONGEST_TEXT) for name, fact in error.facts.items()}
         place = ":".join(facts.pop(name) for name in ("file", "line", "column") if name in facts)
         shown, field = facts.pop("object", "") or object, facts.pop("field", "")
@@ -157,7 +157,8 @@ class ApplicationStatus(Model):
     """The commit that is applied: `main@1f0c3b2a9d4e`, and that of each further source: `main@1f0c3b2a9d4e, platform main@0a1b2c3d4e5f`. A
     commit that touches no file of the layers leaves it."""
     checked_revision: str | None = None
-    """The newest commit that was looked at."""
+    """The newest commit that was looked at. One that leaves the Application is named by the next status, that of a poll at the latest, and at once if
+    another Application depends on this one or the run was asked for."""
     conditions: Annotated[
         tuple[Condition, ...],
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
@@ -168,7 +169,7 @@ class ApplicationStatus(Model):
     objects: Annotated[tuple[ObjectStatus, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
     """How the objects stand, those that need attention first: at most a hundred, and fewer where they do not fit."""
     failures: Annotated[tuple[Failure, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
-    """What is wrong now, the most telling first."""
+    """What is wrong now, the most informative first."""
     warnings: Annotated[tuple[Failure, ...], Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
     """What was applied and is hardly meant: secrets and values in the clear in Git, variables that nothing replaces. `Ready` does not
     depend on it."""

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, Field
 
 from agent.api.durations import Duration
@@ -19,6 +18,8 @@ _FIELDS: Final = 5
 
 
 def _cron(text: str) -> str:
+    from cronsim import CronSim, CronSimError  # noqa: PLC0415  # loaded with the first window
+
     if len(text.split()) == _FIELDS:
         try:
             CronSim(text, datetime(2000, 1, 1, tzinfo=UTC))

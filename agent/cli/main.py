@@ -11,9 +11,9 @@ import importlib
 import os
 import resource
 import sys
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
-from agent.cli import exit_codes, terminal
+from agent.cli import terminal
 from agent.cli.errors import NotSupportedError
 from agent.cli.flags import Parser
 from agent.cli.registry import COMMANDS, GROUPS, SECRETS
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
     from types import TracebackType
+    from typing import Protocol
+
+    class _CommandModule(Protocol):
+        def configure(self, parser: argparse.ArgumentParser) -> None: ...
+        def run(self, args: argparse.Namespace) -> int: ...
+
 
 _INTRODUCTION = """\
 Signet: a GitOps agent for Kubernetes whose secrets stay sealed until the API
@@ -44,11 +50,6 @@ _NOT_SUPPORTED = {
     "publish": "decrypt the file and write it to its store",
     "keyservice": "forward the agent of gpg or the socket of Vault",
 }
-
-
-class _CommandModule(Protocol):
-    def configure(self, parser: argparse.ArgumentParser) -> None: ...
-    def run(self, args: argparse.Namespace) -> int: ...
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,6 +100,9 @@ def _answer(error: BaseException) -> int:
         case SystemExit():
             return error.code if isinstance(error.code, int) else 1
         case AgentError():
+            # Only here, since few commands fail.
+            from agent.cli import exit_codes
+
             terminal.error(error)
             return exit_codes.of(error)
         case KeyboardInterrupt():

@@ -40,6 +40,7 @@ APPLICATIONS = {
     "sync": Command("agent.cli.applications.sync", "ask the agent to reconcile an Application now"),
     "suspend": Command("agent.cli.applications.suspend", "stop everything for an Application"),
     "resume": Command("agent.cli.applications.resume", "go on with an Application that was suspended"),
+    "recover": Command("agent.cli.applications.recover", "take over what earlier Applications applied"),
     "status": Command("agent.cli.applications.status", "show Applications, what failed and why"),
     "audit": Command("agent.cli.installation.audit", "verify and show the audit trail"),
 }

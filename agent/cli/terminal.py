@@ -171,7 +171,7 @@ def cut(text: str, longest: int) -> str:
 def note(message: str, *, lead: str = "", colour: Colour = "bold") -> None:
     """Something worth knowing that is no result. `lead` is what it begins with, in a colour where there are any."""
     status("")
-    _tell(f"{paint(lead, colour) if _has_colours('stderr') else lead}{escape(message)}\n")
+    _write_error(f"{paint(lead, colour) if _has_colours('stderr') else lead}{escape(message)}\n")
 
 
 def warn(message: str) -> None:
@@ -186,7 +186,7 @@ def confirmed(question: str) -> bool:
     """Whether a person at the terminal says yes; no where there is none."""
     if not is_tty("stdin"):
         return False
-    _tell(f"{escape(question)} [y/N] ")
+    _write_error(f"{escape(question)} [y/N] ")
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
@@ -199,10 +199,10 @@ def progress(message: str) -> None:
 def status(message: str) -> None:
     """What is being done, on one line that the next one takes the place of; empty text clears it. For a person who waits."""
     if _moves("stderr"):
-        _tell("\r\x1b[K" + cut(escape(message), columns("stderr") - 1))
+        _write_error("\r\x1b[K" + cut(escape(message), columns("stderr") - 1))
 
 
-def _tell(text: str) -> None:
+def _write_error(text: str) -> None:
     try:
         sys.stderr.write(text)
         sys.stderr.flush()

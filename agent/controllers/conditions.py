@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.api.status import ApplicationStatus, ConditionType, Counts, Failure
     from agent.controllers.status import Standing
-    from agent.engine.pipeline import Outcome
+    from agent.engine.outcome import Outcome
 
 _LOSSES: Final = {
     "RecordLost": "the record of what was applied was gone; everything was applied again",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from agent.api import application as applications
 from agent.api import names
 from agent.controllers.reporting import log_error
-from agent.engine import pipeline
 from agent.manifests.kinds import Resource
 from agent.values.errors import AgentError, ClusterError
 from agent.values.text import counted, few
@@ -39,6 +38,8 @@ async def keep_finalizer(home: HomePort, application: Application) -> None:
 
 async def retire(run: Run) -> bool:
     """Do what the policy says; whether it is done. What is refused for good stays behind and is logged, what may pass is tried again."""
+    from agent.engine import pipeline  # noqa: PLC0415  # loaded with the first run that was made
+
     application = run.application
     if names.FINALIZER not in application.finalizers:
         return True

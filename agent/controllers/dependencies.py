@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from agent.controllers.managed import ManagedApplication
     from agent.desired.dependencies import Name, Neighbour
     from agent.engine.state import State
+    from agent.values.ids import ApplicationId
 
 SOON: Final = 2.0
 """Seconds after which those that still have to wait say why, where that changed, and those in a circle look whether they still are."""
@@ -30,8 +31,8 @@ class Neighbours(Mapping["Name", "Neighbour"]):
         self._uids: dict[Name, str] = {}
         self._known: dict[str, Neighbour] = {}
         self._dependents: dict[Name, dict[str, None]] = {}
-        self._stood: dict[str, str] = {}
-        """The commit at which each was ready and healthy last."""
+        self._stood: dict[str, tuple[tuple[str, str, str], ...]] = {}
+        """The sources, with their commits, at which each was ready and healthy last."""
         self._waiting: dict[str, None] = {}
         self._circles: dict[str, None] = {}
         self._changes = 0
@@ -40,6 +41,8 @@ class Neighbours(Mapping["Name", "Neighbour"]):
         self._renamed = 0
         """That of the last change of what any of them depends on."""
         self._began: dict[str, int] = {}
+        self._quiet: dict[str, None] = {}
+        """Those whose status need not say which commit they looked at, since no other depends on them."""
 
     def __getitem__(self, name: Name) -> Neighbour:
         return self._known[self._uids[name]]
@@ -60,10 +63,10 @@ class Neighbours(Mapping["Name", "Neighbour"]):
         self._uids[name], self._known[uid] = uid, now
         if now.needs != (before.needs if before else ()):
             self._depend(uid, before.needs if before else (), now.needs)
-        moved = now.stands and now.checked != self._stood.get(uid)
+        moved = now.stands and now.sources != self._stood.get(uid)
         if now.stands:
-            self._stood[uid] = now.checked
-        self._tell(name, now, moved=moved)
+            self._stood[uid] = now.sources
+        self._notify(name, now, moved=moved)
 
     def gone(self, managed: ManagedApplication) -> None:
         """An Application is not there any more."""
@@ -71,11 +74,17 @@ class Neighbours(Mapping["Name", "Neighbour"]):
         before = self._known.pop(uid, None)
         if before is not None and before.needs:
             self._depend(uid, before.needs, ())
-        for kept in (self._stood, self._waiting, self._circles, self._began):
+        for kept in (self._stood, self._waiting, self._circles, self._began, self._quiet):
             kept.pop(uid, None)
         if self._uids.get(name) == uid:
             del self._uids[name]
-            self._tell(name, None, moved=False)
+            self._notify(name, None, moved=False)
+
+    def followed(self, application: ApplicationId) -> bool:
+        """Whether others depend on an Application; where none does, it is woken when one comes to."""
+        found = (application.namespace, application.name) in self._dependents
+        self._mark(self._quiet, application.uid, found=not found)
+        return found
 
     def begins(self, uid: str) -> None:
         """A run of an Application begins: what changes from here on it may not have seen."""
@@ -91,16 +100,20 @@ class Neighbours(Mapping["Name", "Neighbour"]):
             return
         if (circle and self._renamed > began) or any(self._changed.get(name, 0) > began for name in known.needs):
             self._wake(uid, 0.0)
+        if state.checked is None:
+            return
+        parts = (state.checked.own, *(each.own for _, each in state.checked.further))
+        wanted = {each[:2]: part for each, part in zip(known.sources, parts, strict=False)}
         for name in known.needs:
-            self._ask_to_follow(name, known, str(state.checked))
+            self._ask_to_follow(name, wanted)
 
-    def _ask_to_follow(self, name: Name, dependent: Neighbour, commit: str) -> None:
+    def _ask_to_follow(self, name: Name, wanted: Mapping[tuple[str, str], str]) -> None:
         """One that stands at an older commit of the same source need not wait for its interval to see the newest."""
         found = self.get(name)
-        if found is not None and found.stands and _shared(found, dependent) and found.checked != commit:
+        if found is not None and found.stands and found.behind(wanted) is not None:
             self._wake(self._uids[name], 0.0)
 
-    def _tell(self, name: Name, now: Neighbour | None, *, moved: bool) -> None:
+    def _notify(self, name: Name, now: Neighbour | None, *, moved: bool) -> None:
         """Wake those that wait for this one, and, where it `moved` to another commit of theirs, those that do not know of it yet."""
         dependents = self._dependents.get(name)
         if not dependents:
@@ -108,7 +121,7 @@ class Neighbours(Mapping["Name", "Neighbour"]):
         self._changes += 1
         self._changed[name] = self._changes
         for uid in tuple(dependents):
-            follows = moved and now is not None and _shared(now, self._known[uid])
+            follows = moved and now is not None and now.shares(self._known[uid])
             if uid in self._waiting or follows:
                 self._wake(uid, 0.0 if now is not None and now.stands else SOON)
 
@@ -124,6 +137,9 @@ class Neighbours(Mapping["Name", "Neighbour"]):
                 self._changed.pop(name, None)
         for name in now:
             self._dependents.setdefault(name, {})[uid] = None
+            if (quiet := self._uids.get(name, "")) in self._quiet:
+                del self._quiet[quiet]
+                self._wake(quiet, 0.0)
 
     @staticmethod
     def _mark(kept: dict[str, None], uid: str, *, found: bool) -> None:
@@ -131,7 +147,3 @@ class Neighbours(Mapping["Name", "Neighbour"]):
             kept[uid] = None
         else:
             kept.pop(uid, None)
-
-
-def _shared(one: Neighbour, other: Neighbour) -> bool:
-    return (one.repository, one.ref) == (other.repository, other.ref)

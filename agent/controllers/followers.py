@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from agent.api import names, signatures
+from agent.api import names, registries, signatures
 from agent.api.sources import TAGS
 from agent.controllers.deletion import APPLICATIONS
 from agent.controllers.reporting import log_error
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from agent.api.application import Application
+    from agent.api.charts import ChartSource
     from agent.controllers.managed import ManagedApplication
     from agent.engine.ports import ClockPort, HomePort
     from agent.values.tree import Object
@@ -66,13 +67,25 @@ class Followers:
 
 
 def _followed(application: Application | None) -> frozenset[_Followed]:
-    sources = application.spec.all_sources.values() if application is not None else ()
-    found = (
+    if application is None:
+        return frozenset()
+    sources = application.spec.all_sources.values()
+    found = [
         (signatures.plain(each.address), TAGS if each.semver is not None else each.ref)
         for each in sources
-        if each.commit is None
-    )
+        if each.commit is None and each.oci is None
+    ]
+    artifacts = [(each.oci.url, each.oci.tag) for each in sources if each.oci is not None and each.oci.digest is None]
+    chart = _chart(application)
+    if chart is not None and chart.oci is not None and chart.digest is None:
+        artifacts.append((chart.oci, None))
+    found += [(registries.plain(url), f"refs/tags/{tag}" if tag else TAGS) for url, tag in artifacts]
     return frozenset((repository, ref) for repository, ref in found if repository is not None)
+
+
+def _chart(application: Application) -> ChartSource | None:
+    render = application.spec.render
+    return render.helm.chart if render is not None and render.helm is not None else None
 
 
 class Pushes:
@@ -135,9 +148,9 @@ class Pushes:
             if number % _AT_A_TIME == 0:
                 await asyncio.sleep(0)
         for managed in elsewhere.values():
-            await self._tell(managed)
+            await self._notify(managed)
 
-    async def _tell(self, managed: ManagedApplication) -> None:
+    async def _notify(self, managed: ManagedApplication) -> None:
         """The agent that runs an Application sees its annotation; those that share its mirror there are started by what it finds."""
         if managed.application is None:
             return
@@ -157,7 +170,10 @@ class Pushes:
 
 
 def _shared(managed: ManagedApplication, application: Application) -> tuple[str, str, str]:
-    """What Applications that share a mirror have in common: the agent, and the Secret of the credential."""
+    """What Applications that share a mirror have in common: the agent, and the Secret of the credential. Of a registry nothing is shared."""
+    chart = _chart(application)
+    if any(each.oci is not None for each in application.spec.all_sources.values()) or (chart and chart.oci):
+        return get_text(managed.found, "agent"), managed.id.namespace, managed.id.uid
     logins = [each.login for each in application.spec.all_sources.values()]
     secret = " ".join(each.secret_name for each in logins if each is not None)
     return get_text(managed.found, "agent"), managed.id.namespace if secret else "", secret

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from agent.api import application as applications
 from agent.controllers import deletion, fights, holding, probing, schedule
 from agent.controllers.dependencies import Neighbours
 from agent.controllers.followers import Pushes
 from agent.controllers.managed import ManagedApplication, Names, changes
+from agent.controllers.queues import Queue
 from agent.controllers.reporting import Reporter, log_error
+from agent.controllers.rooms import Rooms
 from agent.controllers.running import Runs
 from agent.controllers.tasks import Shares
-from agent.engine import generating
 from agent.engine.causes import Trigger
-from agent.engine.pipeline import Outcome
+from agent.engine.outcome import Outcome
 from agent.values.errors import AgentError, LeaseLostError
 from agent.values.problems import Problem
 from agent.values.tree import get_text
@@ -56,7 +57,10 @@ class Driver:
         self._tasks: set[asyncio.Task[None]] = set()
         self._shares = Shares.of(settings.parallel_runs)
         self._ports = ports
-        self._runs = Runs(ports, settings, watching, self._neighbours, self._shares, Names(self._managed))
+        self._queue = Queue(self._shares.slots, ports)
+        self.rooms: Final = Rooms(settings.memory, self._shares.slots, ports.metrics)
+        names = Names(self._managed)
+        self._runs = Runs(ports, settings, watching, self._neighbours, self._shares, self.rooms, names)
         ports.git.listen(lambda uids, commit: self._spawn(self._moved(uids, commit), "newer commit"))
         self._pushes = Pushes(
             ports.home,
@@ -65,7 +69,7 @@ class Driver:
             settings.mine,
             lambda uid: self._event(schedule.Triggered(uid, Trigger.PUSH)),
         )
-        self._reporter = Reporter(ports, settings.agent)
+        self._reporter = Reporter(ports, settings.agent, self._neighbours.followed)
         self._reporter.settles = lambda uid, seconds: self._event(schedule.Settling(uid, seconds))
         self._stopping = False
         self._listed = asyncio.Event()
@@ -131,6 +135,7 @@ class Driver:
         """Whatever was known under a hold that is over counts no more."""
         self._watching.release(uid)
         managed.leave()
+        self.rooms.leave(uid)
         self._ports.metrics.forget(managed.id)
 
     # what happens
@@ -178,7 +183,7 @@ class Driver:
                 await asyncio.sleep(0)
 
     def _health_changed(self, uid: str) -> None:
-        """The health of a live object changed: tell the status, soon and once."""
+        """The health of a live object changed: update the status, soon and once."""
         managed = self._managed.get(uid)
         if managed is not None and managed.outcome is not None and not managed.report_due:
             managed.report_due = True
@@ -252,24 +257,26 @@ class Driver:
     async def _run(self, uid: str, triggers: frozenset[Trigger], since: float) -> None:
         result: Literal["ok", "transient", "failed"] = "transient"
         managed = self._managed.get(uid)
-        tenure = managed.tenure if managed is not None else 0
+        if managed is None:
+            self._event(schedule.RunEnded(uid, result))
+            return
+        tenure = managed.tenure
         try:
             # an object is only known to be another Application's once all of them are
             await self._listed.wait()
-            async with self._shares.slots.turn(managed.id.namespace if managed is not None else ""):
-                if managed is not None and managed.tenure == tenure and not self._stopping:
+            async with self._queue.place(managed, since):
+                if managed.tenure == tenure and not self._stopping:
                     result = await self._reconcile(uid, managed, triggers, since)
         except LeaseLostError as error:
-            if managed is not None:
-                self._lost(uid, managed, tenure, error)
+            self._lost(uid, managed, tenure, error)
         except Exception as error:
             result = "failed"
             LOG.exception("a run crashed because of a bug in the agent", extra={"application": uid})
-            if managed is not None and managed.tenure == tenure:
+            if managed.tenure == tenure:
                 await self._reporter.crashed(managed, triggers, type(error).__name__)
         finally:
             # a run of a hold that is over ends beside those of the next one
-            if managed is None or managed.tenure == tenure:
+            if managed.tenure == tenure:
                 self._event(schedule.RunEnded(uid, result))
 
     async def _reconcile(
@@ -310,6 +317,8 @@ class Driver:
 
     def _wake_for(self, uid: str, outcome: Outcome, hold: Hold) -> None:
         """A run of its own for what comes with time: the gate opens, a certificate is renewed."""
+        from agent.engine import generating  # noqa: PLC0415  # loaded by the run
+
         now = self._ports.clock.now()
         if (until := outcome.state.gate.until) is not None:
             self._event(schedule.Triggered(uid, Trigger.WINDOW, max(until - now, 0.0) + _WINDOW_SECONDS))

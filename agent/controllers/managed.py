@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agent.api import application as applications
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from agent.controllers.fights import Fight
     from agent.engine.fence import Fence
     from agent.engine.ledger import Ledger
-    from agent.engine.pipeline import Outcome
+    from agent.engine.outcome import Outcome
     from agent.values.ids import ApplicationId, ObjectId
     from agent.values.tree import Object, Tree
 
@@ -48,23 +48,27 @@ class Hold:
 class ManagedApplication:
     """What the driver keeps. `application` None: its spec of this `generation` is not valid, for the reason `refusal`.
 
+    `spec` is the spec as it was read: most events are echoes of a status, and it is validated once.
+
     `hold` is this agent's right to write for it, with which `state` begins and ends, and `since` when that began, in Unix seconds;
     `tenure` counts the holds, so that what belongs to an earlier one can be recognized. `taking` is held while a hold begins, or the record is removed.
 
     `version` is the resourceVersion of the Application as it was read last, `found` the status in it, `reported` the status that this
-    agent wrote last. `rotated` is what the next run refreshes. `drift_seen` tells when each drift was seen, in seconds of the monotonic
-    clock. A status is computed from `reported` and written while `reporting` is held: of two writes that overtake one another the older
-    would stay.
+    agent computed last; it is `unsaid` while the one that was written last names an earlier commit, and differs in nothing else. `rotated`
+    is what the next run refreshes. `drift_seen` is when each drift was seen, in seconds of the monotonic clock. A status is
+    computed from `reported` and written while `reporting` is held: of two writes that overtake one another the older would stay.
     """
 
     id: ApplicationId
     application: Application | None = None
     refusal: AgentError | None = None
     generation: int = 0
+    spec: Object = field(default_factory=dict[str, "Tree"])
     version: str = ""
     state: State = field(default_factory=State)
     found: Object = field(default_factory=dict[str, "Tree"])
     reported: ApplicationStatus = field(default_factory=ApplicationStatus)
+    unsaid: bool = False
     hold: Hold | None = None
     since: float = 0.0
     tenure: int = 0
@@ -103,11 +107,20 @@ class ManagedApplication:
         self.version, self.found = version, get_object(tree, "status")
         generation = get(tree, "metadata", "generation")
         self.generation = generation if isinstance(generation, int) else 0
+        before, self.spec = self.spec, get_object(tree, "spec")
+        known = self.application.spec if self.application is not None and self.spec == before else None
         try:
-            self.application, self.refusal = applications.parse(tree), None
+            self.application, self.refusal = applications.parse(tree, known), None
         except AgentError as error:
             self.application, self.refusal = None, error
         return True
+
+    def forget_manifests(self) -> None:
+        """Keep of the last run what a status is made of: the next one reads the manifests again."""
+        self.state = self.state.without_manifests
+        if self.outcome is not None:
+            desired = self.outcome.desired
+            self.outcome = replace(self.outcome, state=self.state, desired=desired.outline if desired else None)
 
     def forget_gone(self) -> None:
         """Keep nothing of objects that the record does not have any more."""

@@ -6,7 +6,6 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from agent.controllers.reporting import log_error
-from agent.engine import live_variables
 from agent.engine.ports import Resolved
 from agent.engine.record import absent_at
 from agent.manifests import references
@@ -42,7 +41,7 @@ async def rotated(
 
     An engine that keeps no versions (KV v1) is always read again; what then finishes to the same object costs no request. A value that
     is gone or denied refreshes its objects too: they are held, and say why. An outage refreshes nothing. An optional value that was missing
-    refreshes its objects once its path has another version; one of a fixed version, which no probe tells of, is read.
+    refreshes its objects once its path has another version; one of a fixed version, which no probe shows, is read.
     """
     users: defaultdict[str, dict[ObjectId, int]] = defaultdict(dict)
     for key, item in record.objects.items():
@@ -75,6 +74,8 @@ async def outdated(ports: Ports, settings: Settings, managed: ManagedApplication
 
     `ports` are those of the Application's namespace, whose turns the requests wait for. Those that cannot be read are left to the next run that asks Git, which says why.
     """
+    from agent.engine import live_variables  # noqa: PLC0415  # loaded by the run that compiled
+
     application, state = managed.application, managed.state
     if application is None or state.compiled is None or not application.spec.reads:
         return False

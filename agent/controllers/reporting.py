@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from agent.controllers import fights, status
 from agent.controllers.status import Standing
-from agent.engine.causes import Cause
-from agent.engine.pipeline import Outcome
+from agent.engine.causes import OF_A_COMMIT, Cause
+from agent.engine.outcome import Outcome
 from agent.engine.results import Answer
 from agent.values.errors import AgentError, DefectError
 from agent.values.problems import Problem
@@ -46,12 +46,14 @@ _FACT = 512
 class Reporter:
     """Writes what is worth writing: a status only when it says something new, an event once.
 
-    `settles` is called with an Application that stands otherwise after so many seconds, whether or not anything happens.
+    `settles` is called with an Application that stands otherwise after so many seconds, whether or not anything happens. `followed` says
+    whether others have to see which commit an Application looked at, even if that leaves it.
     """
 
-    def __init__(self, ports: Ports, agent: str) -> None:
+    def __init__(self, ports: Ports, agent: str, followed: Callable[[ApplicationId], bool] = lambda _: False) -> None:
         self._ports = ports
         self._agent = agent
+        self._followed = followed
         self.settles: Callable[[str, float], None] = lambda _uid, _seconds: None
 
     async def run_ended(
@@ -64,7 +66,7 @@ class Reporter:
         started: float,
         seconds: float,
     ) -> bool:
-        """Tell of a run, and whether the status says so: `started` in Unix seconds, `seconds` its length."""
+        """Report a run, and return whether the status says so: `started` in Unix seconds, `seconds` its length."""
         fence, standing = managed.fence, self._standing(managed, outcome)
         managed.outcome = outcome
         self._count(managed, outcome, status.counts(standing, outcome), triggers, seconds)
@@ -81,7 +83,13 @@ class Reporter:
                 now=self._ports.clock.now(),
             )
             reported = status.signed(reported, self._agent, standing.record.epoch, managed.since)
-            written = await self._write(managed, reported, fence)
+            if triggers <= OF_A_COMMIT and status.only_checked(reported, before) and not self._followed(managed.id):
+                if fence is not None:
+                    fence.check()
+                managed.unsaid |= reported.checked_revision != before.checked_revision
+                managed.reported, written = reported, True
+            else:
+                written = await self._write(managed, reported, fence, due=managed.unsaid)
         if status.differs(reported, before):
             await self._events(managed, application, outcome, reported, before)
         return written
@@ -96,7 +104,7 @@ class Reporter:
             await self.run_ended(managed, application, outcome, triggers=triggers, started=now, seconds=0.0)
 
     async def refreshed(self, managed: ManagedApplication, application: Application) -> None:
-        """Tell of health and drift as they are now, between runs."""
+        """Report health and drift as they are now, between runs."""
         fence = managed.fence
         async with managed.reporting:
             if managed.outcome is not None:
@@ -118,7 +126,7 @@ class Reporter:
                 await self._write(managed, own, fence)
 
     async def record_damaged(self, managed: ManagedApplication) -> None:
-        """Tell that what was stored of an Application does not verify, where that is so."""
+        """Report that the stored record of an Application does not verify, where that is so."""
         loss = managed.hold.ledger.loss if managed.hold else ""
         if loss:
             text = "the stored record does not verify; everything is applied again"
@@ -129,29 +137,33 @@ class Reporter:
                 log_error("an event could not be written", error, managed.id)
 
     async def suspended(self, managed: ManagedApplication, application: Application) -> None:
-        """Tell that an Application is stopped by its user."""
+        """Report that an Application is stopped by its user."""
         self._ports.metrics.waits(managed.id, {status.SUSPENDED: 1})
+        self._ports.metrics.refused(managed.id, "")
         fence, epoch = managed.fence, managed.record.epoch
         async with managed.reporting:
             reported = status.suspended(application, managed.reported, self._ports.clock.now())
             await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
 
     async def refused(self, managed: ManagedApplication, generation: int, error: AgentError) -> None:
-        """Tell that an Application's spec cannot be run at all."""
+        """Report that an Application's spec cannot be run at all."""
+        self._ports.metrics.refused(managed.id, error.reason)
         fence, epoch = managed.fence, managed.record.epoch
         async with managed.reporting:
             reported = status.refused(generation, error, managed.reported, self._ports.clock.now())
             await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
 
-    async def _write(self, managed: ManagedApplication, reported: ApplicationStatus, fence: Fence | None) -> bool:
-        """Write a status that says something new, and whether it stands: one that cannot be written is logged."""
-        if status.differs(reported, managed.reported):
+    async def _write(
+        self, managed: ManagedApplication, reported: ApplicationStatus, fence: Fence | None, *, due: bool = False
+    ) -> bool:
+        """Write a status that is `due` or says something new, and whether it stands: one that cannot be written is logged."""
+        if due or status.differs(reported, managed.reported):
             try:
                 await self._home(fence).update_status(managed.id, reported.tree())
             except AgentError as error:
                 log_error("the status could not be written", error, managed.id)
                 return False
-            managed.reported = reported
+            managed.reported, managed.unsaid = reported, False
         return True
 
     def _standing(self, managed: ManagedApplication, outcome: Outcome) -> Standing:
@@ -187,6 +199,7 @@ class Reporter:
         held = () if outcome.desired is None else outcome.desired.held.values()
         metrics.held(managed.id, Counter(error.reason for error in held))
         metrics.waits(managed.id, Counter(error.reason for error in outcome.waits))
+        metrics.refused(managed.id, "")
         if not outcome.problems and not outcome.waits:
             metrics.synced(managed.id, self._ports.clock.now())
         now = self._ports.clock.monotonic()
@@ -309,7 +322,7 @@ def _names(done: list[Result]) -> str:
 
 
 def log_error(message: str, error: AgentError, application: ApplicationId) -> None:
-    """A warning with what an error tells. `message` is a literal."""
+    """A warning with what an error says. `message` is a literal."""
     about = {
         "application": str(application),
         "reason": error.reason,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from agent.controllers import deletion, holding
-from agent.engine import pipeline
 from agent.engine.context import Run
+from agent.engine.rooms import LargerError
 from agent.values.errors import ForeignNamespaceError
 from agent.values.ids import RunId
 
@@ -17,16 +18,17 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.controllers.dependencies import Neighbours
     from agent.controllers.managed import Hold, ManagedApplication
+    from agent.controllers.rooms import Rooms
     from agent.controllers.settings import Settings
     from agent.controllers.tasks import Shares
     from agent.controllers.watching import Watching
     from agent.engine.causes import Trigger
-    from agent.engine.pipeline import Outcome
+    from agent.engine.outcome import Outcome
     from agent.engine.ports import Ports
     from agent.values.ids import ObjectId
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Runs:
     """Makes runs. `names` has the name of each Application by its uid."""
 
@@ -35,7 +37,9 @@ class Runs:
     watching: Watching
     neighbours: Neighbours
     shares: Shares
+    rooms: Rooms
     names: Mapping[str, str]
+    _loaded: bool = field(default=False, init=False)
 
     async def make(
         self,
@@ -49,6 +53,10 @@ class Runs:
     ) -> Run:
         """A run under a hold, which became due at this second of the monotonic clock. Raises ForeignNamespaceError."""
         settings = self.settings
+        if not self._loaded:
+            # with the first Application: without one, an agent does without the memory that this takes
+            _ = await self.ports.tasks.in_thread(lambda: import_module("agent.engine.pipeline"))
+            self._loaded = True
         try:
             grants = settings.grants(application)
         except ForeignNamespaceError:
@@ -79,11 +87,29 @@ class Runs:
         self.watching.begin(uid)
         self.neighbours.begins(uid)
         try:
-            outcome = await pipeline.reconcile(run, managed.state)
+            outcome = await self._with_room(managed, run)
         finally:
             if managed.fence is run.fence:
                 self.watching.end(uid)
         run.fence.check()
-        managed.state = outcome.state
         self.neighbours.ended(uid, outcome.state)
         return outcome
+
+    async def _with_room(self, managed: ManagedApplication, run: Run) -> Outcome:
+        """The walk with as much memory as it needs; where that is more than is known, a second time, with nothing left of what was kept."""
+        try:
+            return await self._walk(managed, run, whole=False)
+        except LargerError:
+            managed.forget_manifests()
+            self.rooms.leave(managed.id.uid)
+        return await self._walk(managed, run, whole=True)
+
+    async def _walk(self, managed: ManagedApplication, run: Run, *, whole: bool) -> Outcome:
+        from agent.engine import pipeline  # noqa: PLC0415  # loaded by `make`
+
+        async with self.rooms.room(managed, whole=whole) as room:
+            run.fence.check()
+            outcome = await pipeline.reconcile(replace(run, room=room), managed.state)
+            if managed.fence is run.fence:
+                managed.state = outcome.state
+            return outcome

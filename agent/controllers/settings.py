@@ -19,7 +19,7 @@ class Settings:
     """`agent` is this agent's name. `grants` says what the operator lets an Application do, or raises.
 
     `mine` says whether this agent is the one to run an Application; `term` grows whenever its Lease had lapsed; `recheck` asks which
-    agents there are, at once.
+    agents there are, at once. `memory` is what all Applications may have for their manifests, in bytes.
     """
 
     agent: str
@@ -33,3 +33,4 @@ class Settings:
     random_bytes: Callable[[int], bytes]
     probe_interval: float = 30.0
     parallel_runs: int = 8
+    memory: int = 400 * 1024 * 1024

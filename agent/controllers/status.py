@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agent.api.application import Application
     from agent.controllers.standing import Walked
     from agent.engine.live import LiveFact
-    from agent.engine.pipeline import Outcome
+    from agent.engine.outcome import Outcome
     from agent.manifests.layers import Desired
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
@@ -239,6 +239,11 @@ def differs(status: ApplicationStatus, before: ApplicationStatus) -> bool:
     return _essence(status) != _essence(before) or kept != (before.history, before.heals)
 
 
+def only_checked(status: ApplicationStatus, before: ApplicationStatus) -> bool:
+    """Whether nothing is new, or nothing but the commit that was looked at."""
+    return not differs(status.model_copy(update={"checked_revision": before.checked_revision}), before)
+
+
 def counts(standing: Standing, outcome: Outcome) -> Counts:
     """Objects by what became of them."""
     held: frozenset[ObjectId] = frozenset(outcome.desired.held) if outcome.desired else frozenset()
@@ -283,8 +288,9 @@ def _file(problem: Problem, outcome: Outcome) -> str:
 
 def fit(status: ApplicationStatus) -> ApplicationStatus:
     """At most 32 KiB: notes go first, then objects, warnings and failures, and the counts stay."""
-    if len(status.model_dump_json(by_alias=True)) > _LARGEST:
-        status = status.model_copy(update={"notes": None})
+    if len(status.model_dump_json(by_alias=True)) <= _LARGEST:
+        return status
+    status = status.model_copy(update={"notes": None})
     while len(status.model_dump_json(by_alias=True)) > _LARGEST:
         lists = (("objects", status.objects), ("warnings", status.warnings), ("failures", status.failures))
         found = next(((name, kept) for name, kept in lists if kept), None)
@@ -294,16 +300,18 @@ def fit(status: ApplicationStatus) -> ApplicationStatus:
     return status
 
 
-def _essence(status: ApplicationStatus) -> object:
+def _essence(status: ApplicationStatus) -> dict[str, object]:
     """What a reader would call a change: no times, no history, and no counts of what the last run did."""
-    untimed = tuple(condition.model_copy(update={"last_transition_time": ""}) for condition in status.conditions)
-    counts = status.counts.model_copy(update={"applied": 0, "unchanged": 0, "pruned": 0})
-    return status.model_copy(update={"conditions": untimed, "history": (), "heals": (), "counts": counts}).model_dump()
+    untimed = tuple({**vars(condition), "last_transition_time": ""} for condition in status.conditions)
+    counts = {**vars(status.counts), "applied": 0, "unchanged": 0, "pruned": 0}
+    return {**vars(status), "conditions": untimed, "history": (), "heals": (), "counts": counts}
 
 
 def _story(status: ApplicationStatus) -> object:
-    """What is worth an entry of the history: another try that comes to the same is none, nor is another agent, nor a rollout."""
-    failures = tuple(failure.model_copy(update={"retry_at": None}) for failure in status.failures)
+    """What is worth an entry of the history: another try, request or commit that comes to the same is none, nor is another agent or a rollout."""
+    failures = tuple({**vars(failure), "retry_at": None} for failure in status.failures)
     said = tuple(each.model_copy(update={"message": ""}) for each in status.conditions if each.type != "Healthy")
+    checked = status.checked_revision if status.failures else None
+    looked = {"checked_revision": checked, "last_handled_requested_at": None}
     beside = {"agent": None, "epoch": None, "since": None, "objects": ()}
-    return _essence(status.model_copy(update={"conditions": said, "failures": failures, **beside}))
+    return {**_essence(status.model_copy(update={"conditions": said})), "failures": failures, **looked, **beside}

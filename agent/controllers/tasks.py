@@ -81,11 +81,8 @@ class Sharing:
         if seconds <= 0:
             await self.tasks.sleep(0)
             return
-        self.slots.give(self.namespace)
-        try:
+        async with self.slots.lent(self.namespace):
             await self.tasks.sleep(seconds)
-        finally:
-            await self.slots.take(self.namespace)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from agent.controllers.resting import Resting
 from agent.engine import judge
 from agent.engine.live import Departed, is_newer, reports
 from agent.manifests.ownership import LABEL_INSTALLATION
@@ -39,10 +41,18 @@ class Watching:
     changed: Callable[[str], None]
     ended: Callable[[str], None]
 
-    def __init__(self, target: TargetPort, observer: Observer, facts: LiveFacts) -> None:
+    def __init__(
+        self,
+        target: TargetPort,
+        observer: Observer,
+        facts: LiveFacts,
+        processor: Callable[[], float] = time.thread_time,
+    ) -> None:
         self._target = target
         self._observer = observer
         self._facts = facts
+        self._processor = processor
+        self._resting = Resting(self._look)
         self._ledgers: dict[str, Ledger] = {}
         self._tasks: dict[Resource, asyncio.Task[None]] = {}
         self._synced: dict[Resource, asyncio.Event] = {}
@@ -58,7 +68,7 @@ class Watching:
         for resource in resources:
             known = self._tasks.get(resource)
             if known is None or known.done():
-                # one that ended met a defect of the agent, which the event loop tells of; its kind is not given up for that
+                # one that ended met a defect of the agent, which the event loop reports; its kind is still watched
                 self._awaited.discard(resource)
                 self._synced[resource] = asyncio.Event()
                 self._settled[resource] = asyncio.Event()
@@ -122,6 +132,7 @@ class Watching:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self._resting.close()
 
     async def _watch(self, resource: Resource) -> None:
         selector = f"{LABEL_INSTALLATION}={self._observer.installation}"
@@ -138,6 +149,8 @@ class Watching:
             else:
                 key = _identify(event)
                 listed.add(key)
+                if self._synced[resource].is_set() and self._resting.postpones(resource, key):
+                    continue
                 gone = event.type == "gone"
                 await self._take(resource, key, None if gone else event.object, last=event.object)
 
@@ -156,7 +169,17 @@ class Watching:
                 found = await self._target.get(resource, key.namespace, key.name)
             except AgentError:
                 found = None
+        self._resting.charge(key.namespace, await self._take_in(resource, key, found, last))
+
+    async def _look(self, resource: Resource, key: ObjectId) -> float:
+        """Take in what stands now. Raises AgentError."""
+        found = await self._target.get(resource, key.namespace, key.name)
+        return await self._take_in(resource, key, found, None)
+
+    async def _take_in(self, resource: Resource, key: ObjectId, found: Object | None, last: Object | None) -> float:
+        """Take in a live object, or that there is none. Gives the seconds of processor time that it cost."""
         has_conditions = await reports(self._target, resource)
+        began = self._processor()
         fact = self._observer.observe(found, reports=has_conditions) if found is not None else None
         uid = self._belongs_to(key, fact)
         self._lose(key, uid)
@@ -168,6 +191,7 @@ class Watching:
             self._facts.leave((self._target.cluster, key), fact)
         else:
             self._facts.claim((self._target.cluster, key))
+        return self._processor() - began
 
     def _see_off(self, uid: str, key: ObjectId, last: Object) -> None:
         """Keep how an object had ended that is gone. One that went while no watch looked is known by what was seen of it before."""

@@ -11,7 +11,6 @@ import shutil
 import threading
 from typing import TYPE_CHECKING, Final
 
-from agent.adapters.keys.pgp import PgpKeys
 from agent.values import derive
 from agent.values.errors import LimitError
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from agent.adapters.keys.pgp import PgpKeys
     from agent.values.ids import ApplicationId
     from agent.values.secret import Secret
 
@@ -41,7 +41,7 @@ class GnupgHomes:
         home = self._path(application)
         try:
             home.mkdir(mode=0o700, parents=True)
-            keyring = PgpKeys(home)
+            keyring = _keys(home)
             for secret in secrets:
                 most -= len(keyring.import_key(secret, most=most))
             self._reserve(application, _HOME + _size(home))
@@ -54,7 +54,7 @@ class GnupgHomes:
         """Remove an Application's home, if it has one, and end the gpg-agent beside it."""
         home = self._path(application)
         if home.exists():
-            PgpKeys(home).close()
+            _keys(home).close()
             shutil.rmtree(home)
         with self._lock:
             self._sizes.pop(application.uid, None)
@@ -62,7 +62,7 @@ class GnupgHomes:
     def close(self) -> None:
         """Remove all of them."""
         for home in self._memory.glob("gpg-*"):
-            PgpKeys(home).close()
+            _keys(home).close()
             shutil.rmtree(home)
 
     def _path(self, application: ApplicationId) -> Path:
@@ -84,6 +84,13 @@ class GnupgHomes:
                     limit=self._most,
                 )
             self._sizes[application.uid] = application.namespace, size
+
+
+def _keys(home: Path) -> PgpKeys:
+    # An agent without PGP keys does without python-gnupg.
+    from agent.adapters.keys.pgp import PgpKeys  # noqa: PLC0415
+
+    return PgpKeys(home)
 
 
 def _size(home: Path) -> int:

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from agent.values.ids import ApplicationId
 
 _READ_AGAIN_SECONDS = 60.0
+_MOST_OF_SUBMODULES = 32
+"""Repositories of one Application's submodules whose keys are kept."""
 
 
 @dataclass(slots=True)
@@ -110,6 +112,13 @@ class KeyRing:
         reference = next((each.credentials for each in declared if each.url == url), None)
         return None if reference is None else await self._login(application, reference, url)
 
+    async def submodule(self, application: Application, source: str, url: str) -> GitCredential | None:
+        """That of a submodule, as its Secret is now. Raises SourceError where that is missing."""
+        declared = application.spec.all_sources[source].submodule(url)
+        if declared is None or declared.credentials is None:
+            return None
+        return await self._login(application, declared.credentials, url)
+
     async def chart(self, application: Application) -> GitCredential | None:
         """That of the chart's server, as its Secret is now. Raises SourceError where that is missing."""
         render = application.spec.render
@@ -146,7 +155,7 @@ class KeyRing:
         """
         wrapped = [data_key for data_key in wrapped if len(data_key.keys) <= self._limits.wrapped_keys]
         holder = self._holder(application, source)
-        await self._drop_others(application)
+        await self._drop_others(application, holder.id)
         async with self._locks.setdefault(holder.id.uid, asyncio.Lock()):
             ring = self._rings.get(holder.id.uid)
             opened = ring.opened if ring is not None and ring.generation == application.generation else {}
@@ -216,8 +225,9 @@ class KeyRing:
         return await self._workers.run(application.id.namespace, work)
 
     def _holder(self, application: Application, source: str) -> _Holder:
-        """Whose keys open the files of a source: those of another repository are kept apart, with what they opened."""
-        address, own = application.spec.all_sources[source].address, application.spec.source.address
+        """Whose keys open the files of a source, or of a submodule: those of another repository are kept apart, with what they opened."""
+        own, named = application.spec.source.address, application.spec.all_sources.get(source)
+        address = named.address if named is not None else source
         if address == own:
             return _Holder(application, application.id, own)
         uid = hashlib.sha256(f"{application.id.uid} {address}".encode()).hexdigest()[:32]
@@ -288,13 +298,15 @@ class KeyRing:
         for each in (application, *self._further.pop(application.uid, ())):
             await self._drop(each)
 
-    async def _drop_others(self, application: Application) -> None:
-        """Drop what is kept for repositories that the Application names no longer."""
+    async def _drop_others(self, application: Application, used: ApplicationId) -> None:
+        """Drop what is kept for repositories that the Application names no longer. Those of submodules, which commits name, are kept for a while."""
         known = self._further.get(application.id.uid)
         if not known:
             return
-        named = {self._holder(application, source).id for source in application.spec.all_sources}
-        for each in known - named:
+        named = {self._holder(application, source).id for source in application.spec.all_sources} | {used}
+        rings = {each: self._rings.get(each.uid) for each in known - named}
+        kept = {key for key, ring in rings.items() if ring is not None and ring.generation == application.generation}
+        for each in rings.keys() - kept if len(kept) <= _MOST_OF_SUBMODULES else rings:
             known.discard(each)
             await self._drop(each)
 

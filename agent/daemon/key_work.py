@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from agent.adapters.keys.age import AgeKeys
-from agent.adapters.keys.age_identities import LATE
+from agent.adapters.keys.age_format import LATE
 from agent.controllers.turns import Turns
 from agent.sops.format.keys import ByKind
 from agent.values.dataclass import replace

@@ -10,15 +10,18 @@ import resource as limits
 import shutil
 import signal
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from typing import TYPE_CHECKING, TypeVar
 
-from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType]
+from watchfiles import watch  # pyright: ignore[reportUnknownVariableType]
 
 from agent.adapters.http import server
 from agent.adapters.kubernetes import config
-from agent.adapters.kubernetes.lease import Membership
+from agent.adapters.kubernetes.leases import Leases
+from agent.adapters.kubernetes.membership import Membership
 from agent.adapters.kubernetes.secrets import Secrets
 from agent.adapters.kubernetes.session import Session
 from agent.adapters.metrics import prometheus as counters
@@ -45,6 +48,8 @@ VERSION = metadata.version("signet")
 _GRACE_SECONDS = 25.0
 _AGAIN_SECONDS = 5.0
 """Between two attempts to start, where the cluster is away or refuses."""
+_STEP_MILLISECONDS = 200
+"""Between two looks for a change of the operator's file, and at whether the agent stops."""
 _HANDOVER_SECONDS = 1.0
 """What a run may still take where another agent waits for the Application."""
 
@@ -106,7 +111,9 @@ class Process:
         return config.kubeconfig(settings.kubeconfig, settings.context)
 
     async def _serve(self, session: Session, namespace: str) -> None:
-        membership = Membership(session, namespace, self._settings.identity, token=os.urandom(8).hex(), now=time.time)
+        membership = Membership(
+            Leases(session, namespace), self._settings.identity, token=os.urandom(8).hex(), now=time.time
+        )
         self._membership = membership
         installation = await self._outlasting(lambda: wiring.installation(Secrets(session), namespace))
         if installation is None:
@@ -214,12 +221,22 @@ class Process:
         path = self._settings.operator_file
         if path is None:
             return
+        ended = threading.Event()
         # a mounted Secret is replaced by renaming a folder beside the file
-        async for _ in awatch(path.parent, stop_event=self._stop, recursive=True, ignore_permission_denied=True):
-            settings = self._reread()
-            if settings != self._operator:
-                self._operator = settings
-                self._reload.set()
+        changes = watch(
+            path.parent, stop_event=ended, step=_STEP_MILLISECONDS, recursive=True, ignore_permission_denied=True
+        )
+        # `awatch` would load an event loop of another library for it, which takes 1.4 MiB
+        thread = ThreadPoolExecutor(1, "operator-file")
+        try:
+            while await asyncio.get_running_loop().run_in_executor(thread, next, changes, None):
+                settings = self._reread()
+                if settings != self._operator:
+                    self._operator = settings
+                    self._reload.set()
+        finally:
+            ended.set()
+            thread.shutdown(wait=False)
 
     def _reread(self) -> OperatorSettings:
         try:

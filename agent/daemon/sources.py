@@ -45,12 +45,19 @@ class Sources:
             return await self._artifacts.fetch(source, credential)
 
     async def files(
-        self, source: Source, credential: GitCredential | None, commit: str, known: Container[Place] = ()
+        self,
+        source: Source,
+        credential: GitCredential | None,
+        commit: str,
+        known: Container[Place] = (),
+        within: str = "",
+        *,
+        most: int | None = None,
     ) -> Snapshot:
         if source.oci is None:
-            return await self._mirrors.files(source, credential, commit, known)
+            return await self._mirrors.files(source, credential, commit, known, within, most=most)
         async with self._turn():
-            return await self._artifacts.files(source, credential, commit)
+            return await self._artifacts.files(source, credential, commit, most)
 
     async def tree(self, source: Source, credential: GitCredential | None, commit: str) -> Mapping[str, TreeEntry]:
         if source.oci is None:

@@ -16,7 +16,7 @@ from agent.adapters.generators import Generators
 from agent.adapters.git.mirrors import Mirrors
 from agent.adapters.http import hooks
 from agent.adapters.kubernetes.cluster import Access, Cluster, Home
-from agent.adapters.kubernetes.lease import boot_time
+from agent.adapters.kubernetes.membership import boot_time
 from agent.adapters.kubernetes.records import Records
 from agent.adapters.kubernetes.secrets import Secrets
 from agent.adapters.oci.artifacts import Artifacts
@@ -29,7 +29,7 @@ from agent.controllers.loop import Driver
 from agent.controllers.settings import Settings as DriverSettings
 from agent.controllers.tasks import AsyncTasks
 from agent.controllers.watching import Watching
-from agent.daemon import audit, grants
+from agent.daemon import audit, grants, housekeeping, memory
 from agent.daemon.key_ring import KeyRing
 from agent.daemon.key_work import Workers
 from agent.daemon.sealing_keys import SealingKeyRing
@@ -44,7 +44,7 @@ from agent.values.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from agent.adapters.kubernetes.lease import Membership
+    from agent.adapters.kubernetes.membership import Membership
     from agent.adapters.kubernetes.session import Session
     from agent.adapters.metrics.prometheus import Metrics
     from agent.api.operator import OperatorSettings
@@ -55,7 +55,6 @@ if TYPE_CHECKING:
 
 INSTALLATION_SECRET = "signet-installation"
 AUDIT_SECRET = "signet-audit-key"
-_DAY_SECONDS = 86_400.0
 
 
 class SystemClock:
@@ -107,6 +106,11 @@ class Runtime:
         """Whether this agent is the one to run an Application."""
         return is_mine(uid, self.settings.identity, self.membership.members)
 
+    def heard(self, resource: Resource, served: bool) -> None:
+        """The watch of a kind brought something, or the kind is gone."""
+        name = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
+        self.metrics.watched(name, self.clock.now() if served else None)
+
 
 @asynccontextmanager
 async def engine(base: Runtime, operator: OperatorSettings) -> AsyncGenerator[Driver]:
@@ -117,7 +121,8 @@ async def engine(base: Runtime, operator: OperatorSettings) -> AsyncGenerator[Dr
         return facts.holds_secret((IN_CLUSTER, key))
 
     async with AsyncExitStack() as stack:
-        access = Access(base.session, seals, report=base.report)
+        access = Access(base.session, seals, report=base.report, heard=base.heard)
+        stack.callback(base.metrics.watches_ended)
         target = Cluster(access)
         home = Home(access, instance=base.settings.identity, now=base.clock.now)
         fingerprints = Fingerprints.derive(base.installation.key)
@@ -136,8 +141,10 @@ async def engine(base: Runtime, operator: OperatorSettings) -> AsyncGenerator[Dr
             limits=operator.limits,
             random_bytes=os.urandom,
             probe_interval=float(operator.probe_interval_seconds),
+            memory=memory.budget(operator.limits, memory.container_limit(memory.read)),
         )
         driver = Driver(await _ports(base, operator, home, target, watching, stack=stack), settings, watching)
+        base.metrics.manifests(lambda: driver.rooms.sizes)
         if operator.webhooks:
             listener = await hooks.serve(
                 operator.webhooks, driver.pushed, host=base.settings.hook_host, port=base.settings.hook_port
@@ -178,7 +185,9 @@ async def _ports(
         clock=base.clock.now,
     )
     stack.push_async_callback(trail.close)
-    renderers = Renderers(base.settings.renderer, operator.limits.render)
+    trail.observe = base.metrics.audit_written
+    base.metrics.audit_backlog(lambda: trail.backlog)
+    renderers = Renderers(base.settings.renderer, operator.limits.render, values=operator.limits.values)
     stack.push_async_callback(renderers.close)
     return Ports(
         git=sources,
@@ -215,18 +224,10 @@ def _sources(base: Runtime, operator: OperatorSettings, stack: AsyncExitStack) -
     stack.push_async_callback(mirrors.close)
     kept = Kept(base.settings.artifacts, limits, names)
     stack.push_async_callback(kept.close)
-    sweeping = asyncio.create_task(_sweep(mirrors, kept), name="sweep sources")
-    stack.callback(sweeping.cancel)
+    for work in (housekeeping.sweep(mirrors, kept), housekeeping.measure(mirrors, kept, base.metrics.kept)):
+        stack.callback(asyncio.create_task(work, name="housekeeping").cancel)
     artifacts = Artifacts(kept, operator.oci, limits)
     return Sources(mirrors, artifacts), Charts(kept, artifacts, operator.oci, operator.charts, limits)
-
-
-async def _sweep(mirrors: Mirrors, kept: Kept) -> None:
-    """Mirrors and artifacts of credentials and repositories that are no longer used go after a day."""
-    while True:
-        await asyncio.sleep(_DAY_SECONDS / 4)
-        await mirrors.sweep(_DAY_SECONDS)
-        await kept.sweep(_DAY_SECONDS)
 
 
 def is_mine(uid: str, identity: str, members: tuple[str, ...]) -> bool:

@@ -54,7 +54,7 @@ class UnknownChangeError(HeldError):
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """The sealed merge of one commit. `incomplete` tells that something is held or unreadable: then nothing is pruned.
+    """The sealed merge of one commit. `incomplete` says that something is held or unreadable: then nothing is pruned.
 
     `sealed` are the SOPS files by path, `values` those of SealedSecrets by the id of their leaf. `warnings` hold nothing back.
     `repository` is where its files are from: keys that are granted to a repository open nothing of another one. Of what was rendered,
@@ -63,7 +63,7 @@ class DesiredState:
     `standing` are the names of what was generated, by the rendered ones. Nothing of it counts where one of the `questions` has another answer.
     `generated` are values that templates make up, by the leaf's id.
     `hooks` of a chart are no objects that stand: they run at a change of what does. `unread_hooks` are those of which nothing more is known than
-    their names, or files, since they are held. `notes` are what a chart tells its user: untrusted text.
+    their names, or files, since they are held. `notes` are a chart's NOTES.txt for its user: untrusted text.
     """
 
     revision: Revision
@@ -89,6 +89,19 @@ class DesiredState:
     def everything(self) -> Mapping[ObjectId, Desired]:
         """The objects, and the hooks beside them."""
         return {**self.objects, **self.hooks} if self.hooks else self.objects
+
+    @property
+    def outline(self) -> DesiredState:
+        """What it says of objects without what they hold: which there are and of what files, what is held, what is warned of."""
+        return DesiredState(
+            self.revision,
+            {key: item.outline for key, item in self.objects.items()},
+            held=self.held,
+            problems=self.problems,
+            warnings=self.warnings,
+            hooks={key: item.outline for key, item in self.hooks.items()},
+            notes=self.notes,
+        )
 
     @property
     def incomplete(self) -> bool:

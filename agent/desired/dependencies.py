@@ -6,7 +6,7 @@ decides anything, and all that it decides is when: what is applied then is what 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -22,7 +22,7 @@ from agent.values.text import excerpt
 from agent.values.tree import get, get_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from agent.api.application import Application
     from agent.values.errors import AgentError
@@ -46,15 +46,21 @@ _SHOWN: Final = 10
 class Neighbour:
     """An Application as those see it that depend on it.
 
-    `needs` is what it depends on itself; `repository` and `ref` are its source, however the URL is written; `checked` is the commit that it looked at last, as its
-    status writes it. `obstacle` says why it is not ready and healthy, in a few words; empty where it is.
+    `needs` is what it depends on itself; `sources` are its sources: the repository, however the URL is written, the ref, and the commit that it looked at last, as
+    its status writes it. `obstacle` says why it is not ready and healthy, in a few words; empty where it is.
     """
 
     needs: tuple[Name, ...] = ()
-    repository: str = ""
-    ref: str = ""
-    checked: str = ""
+    sources: tuple[tuple[str, str, str], ...] = ()
     obstacle: str = ""
+
+    def behind(self, wanted: Mapping[tuple[str, str], str]) -> str | None:
+        """The commit of a source that is another than `wanted` has it, by repository and ref; None where there is none."""
+        return next((at for repository, ref, at in self.sources if wanted.get((repository, ref), at) != at), None)
+
+    def shares(self, other: Neighbour) -> bool:
+        """Whether both follow the same ref of a repository."""
+        return not {each[:2] for each in self.sources}.isdisjoint(each[:2] for each in other.sources)
 
     @property
     def stands(self) -> bool:
@@ -72,14 +78,26 @@ def neighbour(application: Application | None, generation: int, status: Object) 
     """How an Application stands. None: its spec is not valid. `status` is its status as the API server has it, and `generation` its own."""
     if application is None:
         return Neighbour(obstacle="its spec is not valid")
-    source = application.spec.source
-    return Neighbour(
-        needs(application),
-        _repository(source.address),
-        source.ref,
-        get_text(status, "checkedRevision").partition(", ")[0][:_REVISION],
-        _obstacle(application, generation, status),
-    )
+    sources = tuple(_checked(application, get_text(status, "checkedRevision")))
+    return Neighbour(needs(application), sources, _obstacle(application, generation, status))
+
+
+def _checked(application: Application, text: str) -> Iterator[tuple[str, str, str]]:
+    """The sources with their commits, as a revision names them in their order. Of one that was cut off nothing is known."""
+    parts = text.split(", ")
+    whole = len(parts) - text.endswith("…")
+    for number, (name, source) in enumerate(application.spec.all_sources.items()):
+        if number >= whole and text:
+            return
+        part = parts[number] if number < len(parts) else ""
+        yield _repository(source.address), source.ref, part.removeprefix(f"{name} ")[:_REVISION]
+
+
+def commits(application: Application, revision: Revision) -> dict[tuple[str, str], str]:
+    """Those of a revision, by repository and ref, as a status writes them."""
+    parts = {"": revision, **dict(revision.further)}
+    sources = application.spec.all_sources.items()
+    return {(_repository(each.address), each.ref): parts[name].own for name, each in sources if name in parts}
 
 
 def _obstacle(application: Application, generation: int, status: Object) -> str:
@@ -137,8 +155,8 @@ def check(
     circle = _circle((own, application.id.name), named, neighbours)
     if circle is not None:
         return (circle,)
-    source = application.spec.source
-    waits = ((name, _wait(neighbours.get(name), _repository(source.address), source.ref, newest)) for name in named)
+    wanted = commits(application, newest)
+    waits = ((name, _wait(neighbours.get(name), wanted)) for name in named)
     return tuple(
         DependencyNotReadyError("waits for an Application that it depends on", dependency=_text(name), because=why)
         for name, why in waits
@@ -151,15 +169,16 @@ def _repository(url: str) -> str:
     return repositories.plain(url) or url
 
 
-def _wait(found: Neighbour | None, repository: str, ref: str, newest: Revision) -> str:
-    """Why a dependency does not stand for this commit; empty where it does."""
+def _wait(found: Neighbour | None, wanted: Mapping[tuple[str, str], str]) -> str:
+    """Why a dependency does not stand for these commits; empty where it does."""
     if found is None:
         return "there is no such Application"
     if found.obstacle:
         return found.obstacle
-    if (found.repository, found.ref) == (repository, ref) and found.checked != str(replace(newest, further=())):
-        return f"it is at {excerpt(found.checked)}" if found.checked else "it has not looked at any commit yet"
-    return ""
+    at = found.behind(wanted)
+    if at is None:
+        return ""
+    return f"it is at {excerpt(at)}" if at else "it has not looked at any commit yet"
 
 
 def _circle(

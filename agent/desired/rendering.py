@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from agent.manifests import cut_fields, documents, expansion, generated, rendered, substitution
+from agent.manifests import cut_fields, documents, expansion, generated, hashed, rendered, substitution
 from agent.manifests.documents import RENDERED
 from agent.manifests.rendered import Output
 from agent.sops.kubernetes import clear
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from agent.manifests.cut_fields import FieldPath
     from agent.manifests.documents import Document
-    from agent.manifests.generated import GeneratedValue, Settled
+    from agent.manifests.generated import GeneratedValue
     from agent.manifests.substitution import Variables
     from agent.values.expressions import Expressions, Source
     from agent.values.generated import Generation
@@ -33,7 +33,7 @@ class Made:
     """Documents, those of the renderer first. `unused` are the labels of sealed values of `handed` that stand in none of them.
 
     All hold only as far as `questions` are right. `skipped` are the files of hooks that were left out, `elsewhere` those of hooks that the agent
-    never runs. `notes` are what the chart tells its user. `generated` is what templates make up.
+    never runs. `notes` are the chart's NOTES.txt for its user. `generated` is what templates make up.
     """
 
     documents: tuple[Document, ...]
@@ -62,7 +62,7 @@ def of(
     """Documents of the renderer's outputs, each with the file it is made of, and of the layers above them. `folder` is what was rendered.
 
     `generations` are what templates make up, and `namespace` that of objects which name none. What is wrong with one is its error. Raises
-    PlaceholderError where a renderer lied about an operation, and RandomValueError.
+    PlaceholderError where a renderer lied about an operation, RandomValueError, and LimitError.
     """
     given = [
         documents.document(file, 0, RENDERED, item, sealed=False)
@@ -77,18 +77,24 @@ def of(
     values: Mapping[Placeholder, GeneratedValue] = {}
     if generations:
         settled = generated.settle([each.tree for each in given], sources, generations, questions, namespace)
-        given = [_settled(each, settled, number) for number, each in enumerate(given)]
+        given = [
+            _with(each, tree, settled.errors.get(number))
+            for number, (each, tree) in enumerate(zip(given, settled.trees, strict=True))
+        ]
         sources, questions, values = settled.sources, settled.questions, settled.values
+    placed = hashed.placed([each.tree for each in given], sources)
+    given, sources = list(map(_with, given, placed.trees)), placed.sources
     named = {value: name for name, value in variables.values.items() if value in sources} if variables else {}
-    asked = [text for each in questions for text in each.args]
+    asked = [text for each in (*questions, *(value.generation for value in values.values())) for text in each.args]
     found = rendered.read([Output(each.file, each.tree) for each in given], sources, handed, named, asked)
     read = (_read(each, result, cut) for each, result in zip(given, found.objects, strict=True))
     placed = (replace(each, rendered_from=folder) if each.layer == RENDERED else each for each in read)
     return Made((*placed, *beside), found.expressions, found.unused, questions, generated=values)
 
 
-def _settled(document: Document, settled: Settled, number: int) -> Document:
-    error, tree = document.error or settled.errors.get(number), settled.trees[number]
+def _with(document: Document, tree: Tree, error: AgentError | None = None) -> Document:
+    """With another tree, or with why it has none."""
+    error = document.error or error
     if error is None and tree != document.tree:
         return documents.document(document.file, document.line, document.layer, tree, sealed=document.sealed)
     return replace(document, error=error)

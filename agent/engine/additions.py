@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from agent.values.tree import Object
 
 BEFORE: Final = "before"
-"""It stood there when the agent was upgraded from a version that removed no additions."""
+"""It stood there when the agent was upgraded from a version that removed no additions, or took over from an earlier Application."""
 FIGHT: Final = "fight"
 """It came back after each removal."""
 UNFORCED: Final = "unforced"
@@ -55,7 +55,9 @@ async def note(
             left = _left(run, known, extra(objects[key], known, fact), run.insisted.get(key, ()))
             if left != known.left:
                 changed[key] = replace(known, left=left)
-    noted = record.noted or all((key.group, key.kind) in observed for key in record.objects)
+    # what stood when an earlier Application was lost is noted by the next run
+    seen = not run.ledger.recovered and all((key.group, key.kind) in observed for key in record.objects)
+    noted = record.noted or seen
     after = replace(record.with_objects(changed), noted=noted)
     if record.objects:
         await run.ledger.save(after)
@@ -150,11 +152,13 @@ def removed(tree: Object, known: ObjectRecord, fact: LiveFact) -> tuple[str, ...
     return tuple(each.path for each in judge.fresh(known, fact) if not people.has(given, each.at))
 
 
-def left_by(known: ObjectRecord | None, *, changed: bool, seen: bool) -> Mapping[str, str]:
+def left_by(known: ObjectRecord | None, *, changed: bool, seen: bool, recovered: bool = False) -> Mapping[str, str]:
     """What an apply leaves to people: nothing where the object is new or its manifest `changed`, all where nothing is known of it.
 
-    `seen`: what people had added to it is noted.
+    `seen`: what people had added to it is noted. All stays too where the object is `recovered`.
     """
+    if recovered:
+        return {people.ALL: BEFORE}
     if known is None or not known.uid or changed:
         return {}
     return known.left if seen else {people.ALL: BEFORE}

@@ -11,7 +11,13 @@ from agent.engine.causes import Cause
 from agent.manifests import fields, ownership, people
 from agent.manifests.lookup import Lookup
 from agent.manifests.people import Takeover
-from agent.values.errors import AgentError, NotFoundError, OwnershipConflictError, StaleObjectError
+from agent.values.errors import (
+    AgentError,
+    NotFoundError,
+    OwnershipConflictError,
+    RecoveryNeededError,
+    StaleObjectError,
+)
 from agent.values.tree import get_object, get_text
 
 if TYPE_CHECKING:
@@ -41,16 +47,36 @@ class Met:
     standing: Standing
 
 
-async def existing(run: Run, wanted: Iterable[Desired], causes: Mapping[ObjectId, Cause], kinds: Kinds) -> Met:
+async def existing(
+    run: Run,
+    wanted: Iterable[Desired],
+    causes: Mapping[ObjectId, Cause],
+    kinds: Kinds,
+    looked: Mapping[ObjectId, Object | None] | None,
+) -> Met:
     """Metadata of what already stands where something is applied for the first time: one list per kind and namespace.
 
-    Nothing stands where the kind is not served yet.
+    Nothing stands where the kind is not served yet. `looked`: what this run found already, of all objects.
     """
-    groups: dict[tuple[Resource, str], list[ObjectId]] = {}
     items = {item.id: item for item in wanted}
-    for item in items.values():
+    new = {key: item for key, item in items.items() if causes[key] == Cause.NEW}
+    if looked is None:
+        found = await met(run, new.values(), kinds)
+    else:
+        found = {key: item for key, item in looked.items() if key in new}
+    objects = {key: item for key, item in found.items() if item is not None}
+    owned = {key: _refusal(run, key, item) for key, item in objects.items() if not ownership.is_shared(items[key].tree)}
+    refusals = {key: error for key, error in owned.items() if error is not None}
+    standing = await unrolled.read(run, objects, items, kinds)
+    return Met(objects, refusals, frozenset(found.keys() - objects.keys()), standing)
+
+
+async def met(run: Run, wanted: Iterable[Desired], kinds: Kinds) -> dict[ObjectId, Object | None]:
+    """What stands of these objects: metadata or whole ones, and None where that could not be read."""
+    groups: dict[tuple[Resource, str], list[ObjectId]] = {}
+    for item in wanted:
         resource = kinds.served(item.api_version, item.id.kind)
-        if causes[item.id] == Cause.NEW and resource is not None:
+        if resource is not None:
             groups.setdefault((resource, item.id.namespace), []).append(item.id)
 
     async def look(resource: Resource, namespace: str, wanted: Sequence[ObjectId]) -> dict[ObjectId, Object | None]:
@@ -66,16 +92,38 @@ async def existing(run: Run, wanted: Iterable[Desired], causes: Mapping[ObjectId
             return dict.fromkeys(wanted)
 
     parts = await run.ports.tasks.all([look(*group, wanted) for group, wanted in groups.items()])
-    found = {key: item for part in parts for key, item in part.items()}
-    objects = {key: item for key, item in found.items() if item is not None}
-    owned = {key: _refusal(run, key, item) for key, item in objects.items() if not ownership.is_shared(items[key].tree)}
-    refusals = {key: error for key, error in owned.items() if error is not None}
-    standing = await unrolled.read(run, objects, items, kinds)
-    return Met(objects, refusals, frozenset(found.keys() - objects.keys()), standing)
+    return {key: item for part in parts for key, item in part.items()}
+
+
+def _owner(run: Run, key: ObjectId, met: Object) -> str | None:
+    return ownership.prove(met, key, run.observer.installation, run.observer.owners)
+
+
+def is_of_another(run: Run, key: ObjectId, met: Object) -> bool:
+    """Whether an object says that an Application owns it, and none that lives is proven to."""
+    return bool(ownership.claimed(met)) and _owner(run, key, met) not in {
+        run.application_id.uid,
+        *run.known_applications,
+    }
+
+
+def is_given(run: Run, key: ObjectId, met: Object) -> bool:
+    """Whether an object of an earlier Application is this Application's to take: it was handed over, or was one's of this namespace that is gone."""
+    own = run.application_id.namespace, run.application_id.name
+    return ownership.new_owner(met) == own or (key.namespace == own[0] and bool(_owner(run, key, met)))
+
+
+def not_given(key: ObjectId) -> RecoveryNeededError:
+    """Why an object of an earlier Application is not taken over."""
+    return RecoveryNeededError(
+        "an earlier Application owns it, and nothing proves that it was this one",
+        hint="run agent recover: it lists such objects and, once that is confirmed, hands them over",
+        object=key,
+    )
 
 
 def _refusal(run: Run, key: ObjectId, met: Object) -> AgentError | None:
-    owner = ownership.prove(met, key, run.observer.installation, run.observer.owners)
+    owner = _owner(run, key, met)
     application = run.application_id
     name = f"{application.namespace}/{application.name}"
     return refusal(key, met, owner, application=application.uid, name=name, known=run.known_applications)
@@ -106,8 +154,10 @@ def conflict(key: ObjectId, owner: str | None, application: str, known: Mapping[
 
 async def adopt(run: Run, step: Step, resource: Resource, existing: Object) -> LiveFact:
     """Take over the fields of people and of known tools, so that a field deleted in Git is deleted in the cluster."""
-    key = step.assembled.id
-    owner = ownership.prove(existing, key, run.observer.installation, run.observer.owners)
+    key, owner = step.assembled.id, _owner(run, step.assembled.id, existing)
+    begins = run.ledger.record.revision is None
+    if begins and is_of_another(run, key, existing) and not is_given(run, key, existing):
+        raise not_given(key)
     if owner in {None, run.application_id.uid}:
         existing = await _take_fields(run, step, resource, existing, first=True)
     elif ownership.new_owner(existing) == (run.application_id.namespace, run.application_id.name):

@@ -94,19 +94,19 @@ async def assemble(
         await pace.let_others(run, number)
         item, tree = objects[key], opened.objects[key]
         token = rollouts.token_of(item, held, assembler.applied, run.application_id.uid)
-        unrolled = stood.is_unrolled(item, token, held)
+        kept = stood.kept(item, token, held)
         pending = opened.pending.get(key, _NOTHING_PENDING)
         try:
             done = await pace.beside(
                 run,
                 tree,
-                lambda item=item, tree=tree, token=token, unrolled=unrolled, pending=pending: assembler.build(
+                lambda item=item, tree=tree, token=token, kept=kept, pending=pending: assembler.build(
                     item,
                     tree,
                     answers,
                     desired_digest=desired_digests[item.id],
                     roll=token,
-                    unrolled=unrolled,
+                    instead=kept,
                     partial=item.id in opened.partial,
                     pending=pending,
                 ),
@@ -142,13 +142,13 @@ class Assembler:
         *,
         desired_digest: str,
         roll: str,
-        unrolled: bool = False,
+        instead: str | None = None,
         partial: bool = False,
         pending: Pending = _NOTHING_PENDING,
     ) -> Assembled:
         """Assemble one object whose sealed leaves are opened: all, except those that are ignored. Raises the AgentError that holds it.
 
-        `roll` is the token of a workload, which one that is `unrolled` goes without.
+        `roll` is the token of a workload, and `instead` what one goes on with, which may be none: see `unrolled`.
         """
         key = desired.id
         wanted = references.find(opened)
@@ -160,7 +160,7 @@ class Assembler:
         order.wave_of(key, assembled)
         ignored = desired.ignored.resolving(desired.tree)
         kept = ignored.without(assembled)
-        written = "" if unrolled else roll
+        written = roll if instead is None else instead
         holds_secret = next(secrets(assembled), None) is not None or (
             partial and contents.may_hold_secret(desired.tree)
         )
@@ -176,7 +176,8 @@ class Assembler:
             files=desired.files,
             managers=ignored.managers,
             pointers=ignored.texts,
-            stood=unrolled,
+            stood=instead is not None,
+            token=instead or "",
         )
         return Assembled(key, tree, record, None if partial else whole, ignored, desired.rendered_from)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from agent.api.sources import Source, SourceRevision
+from agent.engine.rooms import TEXT, Room
 from agent.manifests import remote_bases
 from agent.manifests.documents import RENDERED, File, TreeEntry
 from agent.values.errors import LimitError, RemoteBaseError, SourceError
@@ -150,11 +151,14 @@ class Reader:
     limits: Limits
     size: int = 0
     known: dict[str, File] = field(default_factory=dict[str, File])
+    room: Room = field(default_factory=Room)
 
     async def read(self, paths: Collection[str]) -> Mapping[str, File]:
         """Raises LimitError, and SourceError for a file that is not there."""
         new = sorted({*paths} - self.known.keys())
-        self._take(sum(map(self._size, new)))
+        size = sum(map(self._size, new))
+        self._take(size)
+        self.room.take(TEXT * size)
         self.known.update(await self.files.read(new))
         return {path: self.known[path] for path in sorted(paths)}
 

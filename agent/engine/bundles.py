@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.values import derive, placeholders
-from agent.values.errors import LimitError, RandomValueError
-from agent.values.generated import TEXTS
+from agent.values.errors import LimitError
+from agent.values.generated import JOINED, TEXTS
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _MOST_KEYS: Final = 32
 """Calls for keys and certificates of an Application: each takes up to seconds."""
+_NOW: Final = 1
+"""A time that is over: to be renewed by the next run that may."""
 _LONGEST: Final = 64 * 1024
 """Characters of what functions make of one value: a chart may have some hundred."""
 
@@ -38,31 +40,40 @@ def of(given: Mapping[str, GeneratedValue]) -> list[frozenset[str]]:
     return [frozenset(each) for each in {id(each): each for each in joined.values()}.values()]
 
 
-async def renewal(run: Run, given: Mapping[str, GeneratedValue], found: Mapping[str, Secret]) -> int | None:
-    """When what stands is to be renewed, 0 for never; None where it does not belong together, or there is nothing."""
+async def renewal(
+    run: Run, given: Mapping[str, GeneratedValue], found: Mapping[str, Secret], operands: Mapping[str, Secret]
+) -> int | None:
+    """When what stands is to be renewed, 0 for never; None where it does not belong together, or there is nothing.
+
+    What does not fit a key or a CA of the `operands`, which are not made up, is to be renewed: they are others by now.
+    """
     if not found:
         return None
     certificates = {name: value for name, value in found.items() if given[name].generation.is_public}
     keys = {given[name].generation.call: value for name, value in found.items() if given[name].generation.part == "key"}
-    keys |= {
-        given[name].generation.call: found[own]
-        for name in certificates
-        if given[name].generation.function.endswith("WithKey") and (own := given[name].generation.args[-1]) in found
-    }
     port = run.ports.generators
 
     def work() -> int | None:
         ends: list[float] = []
         for name, certificate in certificates.items():
             asked = given[name].generation
-            validity = port.validity(certificate, keys.get(asked.call))
-            issuer = next((certificates[each] for each in asked.args if each in certificates), None)
+            validity = port.validity(certificate, keys.get(asked.call, found.get(asked.own_key)))
+            issuer = found.get(asked.issuer)
             if validity is None or (issuer is not None and not port.issued(certificate, issuer)):
                 return None
-            ends.append(validity.due)
+            key, issuer = _operand(asked.own_key, operands), _operand(asked.issuer, operands)
+            fits = key is None or port.validity(certificate, key) is not None
+            fits = fits and (issuer is None or port.issued(certificate, issuer))
+            ends.append(validity.due if fits else _NOW)
         return int(min(ends, default=0))
 
     return await run.ports.tasks.in_thread(work) if certificates else 0
+
+
+def _operand(text: str, operands: Mapping[str, Secret]) -> Secret | None:
+    """A certificate or key that is not made up; None where there is none."""
+    clear = Secret(text, "clear text") if text and not placeholders.is_marked(text) else None
+    return operands.get(text, clear)
 
 
 @dataclass(slots=True)
@@ -73,8 +84,8 @@ class Maker:
     given: Mapping[str, GeneratedValue]
     keys: int = 0
 
-    async def make(self, bundle: frozenset[str]) -> dict[str, Secret]:
-        """All of a bundle, by id. Raises RandomValueError, SecretValueError, LimitError."""
+    async def make(self, bundle: frozenset[str], operands: Mapping[str, Secret]) -> dict[str, Secret]:
+        """All of a bundle, by id. `operands` are the arguments that are not made up. Raises RandomValueError, SecretValueError, LimitError."""
         given, done = self.given, dict[str, Secret]()
         now = self.run.ports.clock.now()
         for name in _in_order(bundle, given):
@@ -85,7 +96,13 @@ class Maker:
                 self.keys += 1
                 if self.keys > _MOST_KEYS:
                     raise LimitError("a chart makes up too many keys and certificates", limit=_MOST_KEYS)
-            args = [_argument(each, done, asked.function) for each in asked.args]
+            if asked.function == JOINED:
+                parts_of = placeholders.split(asked.args[0])
+                done[name] = derive.relabel(
+                    derive.concat([done.get(each, each) for each in parts_of]), _label(given[name])
+                )
+                continue
+            args = [done.get(each, operands.get(each, each)) for each in asked.args]
             parts = {given[each].generation.part: each for each in bundle if given[each].generation.call == asked.call}
             labels = {
                 part: _label(given[parts[part]]) if part in parts else "generated" for part in ("", "cert", "key")
@@ -116,18 +133,6 @@ def _in_order(bundle: frozenset[str], given: Mapping[str, GeneratedValue]) -> Se
         else:
             order[waiting.pop()] = None
     return [*order]
-
-
-def _argument(text: str, done: Mapping[str, Secret], function: str) -> str | Secret:
-    if not placeholders.is_marked(text):
-        return text
-    if text in done:
-        return done[text]
-    raise RandomValueError(
-        "a template makes up a value with a sealed one, which is not done",
-        hint="set a value for it, such as one of a store",
-        function=function,
-    )
 
 
 def _applied(value: Secret, asked: Generation) -> Secret:

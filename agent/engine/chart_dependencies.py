@@ -63,13 +63,22 @@ class _Walk:
                 raise LimitError("charts need more charts than the agent takes", file=chart.path, limit=_MOST)
             into = posixpath.join(prefix, "charts", each.name)
             if each.folder:
-                found |= await self._of_source(each, into, depth - 1)
+                found |= await self._of_source(each, into, depth - 1, chart.path)
             else:
                 found |= await self._of_server(each, into, chart.path)
         return found
 
-    async def _of_source(self, wanted: Dependency, into: str, depth: int) -> dict[str, File]:
-        uses = chart_files.uses(wanted.folder, self._reader.files.listing)
+    async def _of_source(self, wanted: Dependency, into: str, depth: int, file: str) -> dict[str, File]:
+        listing = self._reader.files.listing
+        if posixpath.normpath(posixpath.join(wanted.folder, "Chart.yaml")) not in listing:
+            raise ChartError(
+                "there is no chart in the folder of a dependency",
+                hint="name a folder by its path from the chart's; those of spec.sources are at the root, with their names",
+                file=file,
+                dependency=wanted.name,
+                folder=wanted.folder,
+            )
+        uses = chart_files.uses(wanted.folder, listing)
         read = await self._reader.read(uses)
         files = _moved(read, wanted.folder, into)
         return {**files, **await self.within(wanted.folder, into, files, depth)}

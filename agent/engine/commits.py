@@ -17,13 +17,15 @@ from agent.engine import (
     pace,
     releases,
     rendering,
+    rooms,
     several,
     suffixes,
     trusting,
 )
 from agent.engine.causes import Cause
 from agent.engine.ports import AuditEntry
-from agent.engine.state import NOTHING, Compiled, Tried
+from agent.engine.rooms import LargerError
+from agent.engine.state import NOTHING, Compiled, Refused, Tried
 from agent.manifests import documents, generated
 from agent.values.errors import AgentError, ConfigError, LimitError, SignatureError, SourceError
 from agent.values.ids import short
@@ -50,38 +52,44 @@ _QUICK_BYTES: Final = 64 * 1024
 """What is parsed at once."""
 
 
-async def check(run: Run, state: State) -> State:
+class TooManyError(UnknownChangeError):
+    """A commit holds more than is taken, whenever it is read."""
+
+
+async def check(run: Run, state: State) -> tuple[State, Sequence[Origin]]:
     """Ask Git for the newest commit and bring it into the mirror: `checked` is what to compile, or `unread` says why there is none.
 
-    A run that only heals or rotates asks nothing, and nothing is fetched where the newest commit was compiled already.
+    The sources are those of the commit that was brought, if one was. A run that only heals or rotates asks nothing, and nothing is fetched where the newest commit was compiled already.
     """
     known = _known(run, state)
     if not run.checks_source and (known is not None or state.unread):
-        return state
+        return state, ()
     try:
         given = await several.origins(run)
         named = await several.heads(run, given)
         looked = state.checked is None or state.checked.version == named.version
         if known is not None and known.serves(named.version, known.variables) and looked and not state.unread:
-            return state
+            return state, ()
         if state.gate.closed and looked and not state.unread and trusting.accepted(run, given, named):
-            return state  # it is in the mirror since it was looked at first
+            return state, ()  # it is in the mirror since it was looked at first
         revision = await several.fetch(run, given)
         await trusting.check(run, given, revision)
         for each in given:
             await _note_rewrite(run, each, revision)
+        given, revision = await several.expand(run, given, revision)
     except (SignatureError, ConfigError) as error:
-        return replace(state, unread=(Problem(error),))
+        return replace(state, unread=(Problem(error),)), ()
     except SourceError as error:
         run.ports.credentials.invalidate(run.application_id)
-        return replace(state, unread=(Problem(error),))
-    return replace(state, checked=revision, unread=())
+        return replace(state, unread=(Problem(error),)), ()
+    unread = state.refusal(revision.version, run.application.generation)
+    return replace(state, checked=revision, unread=unread), given
 
 
-async def read(run: Run, state: State, kinds: Kinds) -> tuple[State, Read | None]:
+async def read(run: Run, state: State, kinds: Kinds, given: Sequence[Origin]) -> tuple[State, Read | None]:
     """The files of the commit that was checked, parsed and verified, unless what was compiled serves it or it is `unread`.
 
-    What is parsed and verified stays in the state whatever becomes of the commit, so that trying it again costs little. Raises LimitError,
+    `given` are its sources, where the check found them. What is parsed and verified stays in the state whatever becomes of the commit, so that trying it again costs little. Raises LimitError,
     and what the cluster raises.
     """
     if run.ledger.record.generation != run.application.generation:
@@ -95,11 +103,24 @@ async def read(run: Run, state: State, kinds: Kinds) -> tuple[State, Read | None
             known = None
         if known is not None and known.serves(commit.version, live.version):
             return state, None
-        return await _read(run, state, commit, live, known)
+        return await _read(run, state, commit, live, known, given)
     except SourceError as error:
         return replace(state, unread=(Problem(error),)), None
     except UnknownChangeError as error:
+        if isinstance(error, TooManyError):
+            run.room.begin_again()
+            state = replace(state, refused=Refused(commit.version, run.application.generation, error.problems))
         return replace(state, unread=error.problems), None
+    except LimitError as error:
+        if not _is_forgotten(run, state):
+            raise
+        run.room.begin_again()
+        return replace(state, unread=(Problem(error),)), None
+
+
+def _is_forgotten(run: Run, state: State) -> bool:
+    """Whether what was applied last has to be read again, which no commit that is too large may prevent."""
+    return state.compiled is None and run.ledger.record.newest is not None
 
 
 async def _is_outdated(run: Run, state: State, known: Compiled, kinds: Kinds) -> bool:
@@ -139,6 +160,10 @@ async def _compiled(run: Run, state: State, kinds: Kinds, files: Read | None) ->
             state = await _compile(run, state, kinds, files)
         except UnknownChangeError as error:
             state = replace(state, unread=error.problems)
+        except LimitError as error:
+            if not _is_forgotten(run, state):
+                raise
+            state = replace(state, unread=(Problem(error),))
         else:
             return state, state.desired
     elif known is not None and not (state.unread or state.tried or (state.gate.closed and run.checks_source)):
@@ -168,7 +193,7 @@ async def last_good(run: Run, state: State, kinds: Kinds) -> tuple[State, Desire
 
 
 async def _again(run: Run, state: State, kinds: Kinds, revision: Revision, known: Compiled | None) -> State:
-    """The state with a commit of before compiled, unless it is `known` with the values that variables have now.
+    """The state with an earlier commit compiled, unless it is `known` with the values that variables have now.
 
     A failure is in `tried`, and leaves the rest of the state as it was.
     """
@@ -210,21 +235,38 @@ class Read:
     inputs: Inputs | None
 
 
-async def _read(
-    run: Run, state: State, revision: Revision, live: LiveVariables, known: Compiled | None
+async def _read(  # noqa: PLR0917  # what is asked for, and what is known of it
+    run: Run,
+    state: State,
+    revision: Revision,
+    live: LiveVariables,
+    known: Compiled | None,
+    given: Sequence[Origin] = (),
 ) -> tuple[State, Read | None]:
     """A commit's files; None where what is `known` has the same content. Raises UnknownChangeError, SourceError, LimitError."""
-    given = await several.origins(run)
-    snapshot = await several.files(run, given, revision, state.parsed)
+    if not given:
+        given, revision = await several.expand(run, await several.origins(run), revision)
+    run = replace(run, revision=revision)
+    try:
+        snapshot = await several.files(run, given, revision, state.parsed)
+    except LargerError:
+        if isinstance(lacking := run.room.lacking(), LargerError):
+            raise
+        raise TooManyError((Problem(lacking),)) from None
     inputs = await rendering.committed(run, given, revision, live)
     content = run.fingerprints.desired.text(
         *(f"{file.layer}:{file.path}:{file.blob}" for file in snapshot.files),
+        *(f"refused:{path}:{error}" for path, error in snapshot.refused),
         *(f"rendered:{path}:{blob}" for path, blob in (inputs.blobs.items() if inputs else ())),
         *([f"variables:{live.version}"] if live.version else ()),
+        *(f"submodule:{each.path}:{each.url}" for each in revision.submodules),
     )
     if known is not None and known.content == content and not known.desired.incomplete:
         return replace(state, compiled=replace(known, commit=revision.version)), None
-    parsed = await _parse(run, state.parsed, snapshot)
+    try:
+        parsed = await _parse(run, state.parsed, snapshot)
+    except LimitError as error:
+        raise TooManyError((Problem(error),)) from None
     state = replace(state, parsed=parsed)
     found = documents.collect((path, file) for (path, _, _), file in parsed.items())
     before = {*state.verified.items(), *state.untaken.items()}
@@ -241,14 +283,15 @@ async def _read(
 async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
     """The state with these files compiled. Raises UnknownChangeError, LimitError and what the cluster raises."""
     spec, revision, found, snapshot = run.application.spec, files.revision, files.parsed, files.snapshot
-    made, settled, disclosed = None, suffixes.NOTHING, NOTHING
+    made, settled, disclosed, rendered = None, suffixes.NOTHING, NOTHING, 0
+    run = replace(run, revision=revision)
     if files.inputs is not None:
         rendering.trusted(files.inputs, files.verified.untrusted, run.grants.strict)
         inputs, disclosed = await disclosing.disclose(run, revision, files.inputs)
-        state, found, made, settled = await rendering.documents(
-            replace(run, revision=revision), state, kinds, found, inputs
-        )
-    _check_count(run, len(found.documents))
+        state, found, made, settled = await rendering.documents(run, state, kinds, found, inputs)
+        rendered = rooms.of_rendered(found.documents)
+        run.room.take(rendered)
+    documents.refuse_many(found.documents, objects=run.limits.objects, values=run.limits.values)
     recorded = run.ledger.record.of_file
     desired = await run.ports.tasks.in_thread(
         lambda: compiler.compute(
@@ -291,19 +334,9 @@ async def _compile(run: Run, state: State, kinds: Kinds, files: Read) -> State:
     generation = run.application.generation
     asked = gating.fingerprint(run)
     compiled = Compiled(
-        desired, generation, files.content, desired_digests, revision.version, variables, disclosed, asked
+        desired, generation, files.content, desired_digests, revision.version, variables, disclosed, asked, rendered
     )
     return replace(state, compiled=compiled, verified=files.verified.blobs, untaken={}, tried=None)
-
-
-def _check_count(run: Run, found: int) -> None:
-    if found > run.limits.objects:
-        raise LimitError(
-            "the commit holds more objects than the agent accepts",
-            hint="split the Application, or raise limits.objects in the operator's file",
-            limit=run.limits.objects,
-            found=found,
-        )
 
 
 async def _parse(run: Run, known: Mapping[Place, ParsedFile], snapshot: Snapshot) -> dict[Place, ParsedFile]:
@@ -311,6 +344,7 @@ async def _parse(run: Run, known: Mapping[Place, ParsedFile], snapshot: Snapshot
     limits = Limits.served(size=run.limits.file_bytes, depth=run.limits.yaml_depth)
     parsed = {place: known[place] for file in snapshot.files if (place := _place(file)) in known}
     waiting = [file for file in snapshot.files if _place(file) not in parsed]
+    found = [each for file in parsed.values() for each in file.documents]
     while waiting:
         size = 0
         some: list[File] = []
@@ -322,7 +356,14 @@ async def _parse(run: Run, known: Mapping[Place, ParsedFile], snapshot: Snapshot
         def work(some: Sequence[File] = some) -> dict[Place, ParsedFile]:
             return {_place(file): documents.parse_file(file, limits=limits) for file in some}
 
-        parsed |= work() if size <= _QUICK_BYTES else await run.ports.tasks.in_thread(work)
+        run.room.check(rooms.expected(some, limits.values))
+        new = work() if size <= _QUICK_BYTES else await run.ports.tasks.in_thread(work)
+        parsed |= new
+        run.room.take(sum(rooms.of_documents(file.documents) for file in new.values()))
+        found += [each for file in new.values() for each in file.documents]
+        if waiting:
+            documents.refuse_many(found, objects=run.limits.objects, values=run.limits.values)
+    run.room.take(rooms.of_copies(found))
     return {_place(file): parsed[_place(file)] for file in snapshot.files}
 
 

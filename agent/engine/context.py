@@ -9,6 +9,7 @@ from agent.api import names
 from agent.desired.cautions import Strictness
 from agent.engine.causes import TAKES_KNOWN, WITHOUT_SOURCE, Cause, Trigger
 from agent.engine.repositories import Asked
+from agent.engine.rooms import Room
 from agent.manifests import places
 from agent.manifests.ownership import Owner
 from agent.values.fingerprint import Fingerprinter
@@ -88,7 +89,7 @@ class Run:
     of every Application of the installation to its name. `revision` is set once the commit is known. `fence` is this agent's right to
     write, which `ports` ask before each attempt; `ledger` has the record. `insisted` are paths of additions, by their object, that come back
     after each removal. `neighbours` are all Applications as they stand at the moment of asking. `since` is when the run became due, in
-    seconds of the monotonic clock.
+    seconds of the monotonic clock, `room` the memory that it has for what it reads.
     """
 
     id: RunId
@@ -107,6 +108,7 @@ class Run:
     insisted: Mapping[ObjectId, Collection[str]] = field(default_factory=dict["ObjectId", "Collection[str]"])
     neighbours: Mapping[Name, Neighbour] = field(default_factory=dict["Name", "Neighbour"])
     since: float = 0.0
+    room: Room = field(default_factory=Room)
 
     @property
     def application_id(self) -> ApplicationId:

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from agent.api.application import Application
+    from agent.values.ids import ApplicationId
     from agent.values.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class GitHubApp:
+    """An App of GitHub where it is installed: numbers of both, its RSA key (PKCS #8 in DER), and the URL that hands out tokens."""
+
+    number: str
+    installation: str
+    key: Secret
+    tokens: str
 
 
 @dataclass(frozen=True, slots=True)
 class GitCredential:
     """What a Git server over HTTPS asks for, and the PEM of the CA that signed it where the system's do not.
 
-    Over SSH: the deploy key without its passphrase, and the host keys to expect, as in known_hosts (sshd(8)).
+    With an `app` user name and password are those that GitHub hands out for it, for an hour each. Over SSH: the deploy key without its
+    passphrase, and the host keys to expect, as in known_hosts (sshd(8)).
     """
 
     username: str
@@ -21,3 +34,32 @@ class GitCredential:
     ca_pem: str = ""
     identity: Secret | None = None
     known_hosts: str = ""
+    app: GitHubApp | None = None
+
+
+class CredentialPort(Protocol):
+    """What the Application's own namespace holds for it."""
+
+    async def git(self, application: Application, source: str = "") -> GitCredential | None:
+        """The Secret that a source names, as it was read last; None where it names none. `source` is the name of a further one. Raises SourceError."""
+        ...
+
+    async def chart(self, application: Application) -> GitCredential | None:
+        """That of the chart's server, read each time; None where it names none. Raises SourceError."""
+        ...
+
+    async def dependency(self, application: Application, url: str) -> GitCredential | None:
+        """That of the server which has a chart that another one depends on, read each time; None where none is named. Raises SourceError."""
+        ...
+
+    async def base(self, application: Application, url: str) -> GitCredential | None:
+        """That of a remote base which the Application declares, read each time; None where it names none. Raises SourceError."""
+        ...
+
+    async def submodule(self, application: Application, source: str, url: str) -> GitCredential | None:
+        """That of a submodule of a source, read each time; None where the source names none for it. Raises SourceError."""
+        ...
+
+    def invalidate(self, application: ApplicationId) -> None:
+        """The credential did not serve: read it again the next time."""
+        ...

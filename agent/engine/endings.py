@@ -131,7 +131,7 @@ async def settle(
         # a request that was there before anything was applied asks for nothing more
         found = _requested(run, objects, seen.live) if record.newest else found
         record = replace(record, rerun=run.application.rerun)
-    # until a run recorded what it applied, nothing tells what ran and is gone from what is new
+    # until a run recorded what it applied, nothing distinguishes what ran and is gone from what is new
     settling = _Settling(record, found, lost=bool(run.ledger.loss) and record.newest is None)
     settling.ask(key for key in found.again if objects[key].hook is not None)
     found = settling.found
@@ -142,7 +142,7 @@ async def settle(
             continue
         recorded = record.objects.get(key)
         one = _One(item, content, digests[key], recorded or ObjectRecord(item.api_version, files=item.files))
-        gone = key not in seen.live
+        gone = key not in seen.live and key not in run.ledger.recovered
         if settling.known(one, gone=gone) or not gone or (key.group, key.kind) not in seen.kinds:
             continue
         if settling.forgotten(one, new=recorded is None) or key in departed:
@@ -165,7 +165,7 @@ class _One:
 
     @property
     def same(self) -> bool:
-        """Whether this is what was applied, as far as an object's record goes that tells no digest yet."""
+        """Whether this is what was applied, also by an older record of an object, which has no digest of its content."""
         return self.content == self.record.content or (
             not self.record.content and self.desired_digest == self.record.desired_digest
         )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 async def ask(run: Run, state: State) -> State:
     """The state with the gate for the commit that was `checked`.
 
-    A run that does not ask Git leaves a closed gate as it was: it takes no other commit, and does not tell of one as if it ran. Where
+    A run that does not ask Git leaves a closed gate as it was: it takes no other commit, and reports none as if it ran. Where
     nothing is applied, a window holds back nothing: the commit is compared, and waits for the window once the Application applies again.
     """
     newest = state.checked
@@ -52,7 +52,7 @@ def same_spec(run: Run) -> bool:
 
 
 def _recorded(run: Run, now: Version) -> Version | None:
-    """What was let in before this agent took the Application, as far as it was begun. A record of before says of what generation it is."""
+    """What was let in before this agent took the Application, as far as it was begun. An earlier record says of what generation it is."""
     record = run.ledger.record
     if record.newest is None:
         return None

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from agent.api import names
-from agent.engine import bundles, live_variables
+from agent.engine import bundles, live_variables, operands
 from agent.engine.causes import Cause
+from agent.engine.record import ObjectRecord
 from agent.manifests import ownership
 from agent.values import derive, placeholders
 from agent.values.errors import (
@@ -27,7 +28,7 @@ from agent.values.secret import Sealed, Secret
 from agent.values.tree import format_path, get, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from agent.desired.compiler import DesiredState
     from agent.engine.bundles import Maker
@@ -90,21 +91,48 @@ def with_users(
     return causes
 
 
-async def values(run: Run, desired: DesiredState, causes: Collection[ObjectId], kinds: Kinds) -> Generated:
-    """What stands of the values that these objects need, and what is made as it never stood."""
-    if not desired.generated or not causes:
-        return NOTHING
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What some objects need, the `keys`: `wanted` values, and their `bundles`. `used` are the values that each object is made of."""
+
+    keys: Collection[ObjectId] = ()
+    used: Mapping[ObjectId, frozenset[str]] = field(default_factory=dict["ObjectId", frozenset[str]])
+    wanted: frozenset[str] = frozenset()
+    bundles: Sequence[frozenset[str]] = ()
+
+    def leaves(self, desired: DesiredState) -> frozenset[str]:
+        """The ids of the sealed leaves that the values are made with."""
+        return operands.needed(desired, self.bundles)
+
+
+def need(desired: DesiredState, keys: Collection[ObjectId]) -> Need:
+    """What these objects, and questions, need of the values that templates make up."""
+    if not desired.generated or not keys:
+        return Need()
     used = _used(desired)
-    wanted = {name for key in causes for name in used.get(key, ())} | _asked(desired)
-    needed = [bundle for bundle in bundles.of(desired.generated) if not wanted.isdisjoint(bundle)]
-    live = await _live(
-        run, kinds, {at.object for each in needed for name in each for at in desired.generated[name].holders}
+    wanted = _asked(desired).union(*(used.get(key, ()) for key in keys))
+    return Need(keys, used, wanted, [each for each in bundles.of(desired.generated) if not each.isdisjoint(wanted)])
+
+
+async def values(
+    run: Run,
+    desired: DesiredState,
+    needed: Need,
+    kinds: Kinds,
+    opened: tuple[Mapping[str, Secret], Mapping[str, AgentError]],
+) -> Generated:
+    """What stands of the values that objects need, and what is made as it never stood. `opened` are the sealed leaves, and why some are not."""
+    if not needed.keys:
+        return NOTHING
+    live = await standing(
+        run, kinds, {at.object for each in needed.bundles for name in each for at in desired.generated[name].holders}
     )
-    opening = _Opening(run, desired, bundles.Maker(run, desired.generated), wanted, live)
-    for bundle in needed:
-        users = {key for key, ids in used.items() if key in desired.objects and not bundle.isdisjoint(ids)}
-        await opening.take(bundle, renews=users <= {*causes} and users.isdisjoint(desired.held))
+    opening = _Opening(run, desired, bundles.Maker(run, desired.generated), needed.wanted, live, opened)
+    for bundle in needed.bundles:
+        users = {key for key, ids in needed.used.items() if key in desired.objects and not bundle.isdisjoint(ids)}
+        await opening.take(bundle, users, renews=users <= {*needed.keys} and users.isdisjoint(desired.held))
     await opening.confirm()
+    await opening.note_loss()
     return Generated(opening.values, opening.errors, opening.made, frozenset(opening.fresh))
 
 
@@ -127,7 +155,7 @@ def _asked(desired: DesiredState) -> frozenset[str]:
     return _of(desired, named)
 
 
-async def _live(run: Run, kinds: Kinds, keys: Iterable[ObjectId]) -> dict[ObjectId, Object | AgentError | None]:
+async def standing(run: Run, kinds: Kinds, keys: Iterable[ObjectId]) -> dict[ObjectId, Object | AgentError | None]:
     """What stands, read with the rights of the Application, and never those of the agent."""
     identity = live_variables.reader(run).identity
     found: dict[ObjectId, Object | AgentError | None] = {}
@@ -153,14 +181,17 @@ class _Opening:
     maker: Maker
     wanted: Collection[str]
     live: Mapping[ObjectId, Object | AgentError | None]
+    opened: tuple[Mapping[str, Secret], Mapping[str, AgentError]] = field(repr=False)
     values: dict[str, Secret] = field(default_factory=dict[str, Secret], repr=False)
     errors: dict[str, AgentError] = field(default_factory=dict[str, AgentError])
     made: dict[ObjectId, dict[str, int]] = field(default_factory=dict["ObjectId", dict[str, int]])
-    lost: list[frozenset[str]] = field(default_factory=list["frozenset[str]"])
+    lost: dict[frozenset[str], Mapping[str, Secret]] = field(
+        default_factory=dict["frozenset[str]", "Mapping[str, Secret]"], repr=False
+    )
     fresh: set[ObjectId] = field(default_factory=set["ObjectId"])
 
-    async def take(self, bundle: frozenset[str], *, renews: bool) -> None:
-        """The values of a bundle: as they stand, made, or not known."""
+    async def take(self, bundle: frozenset[str], users: Collection[ObjectId], *, renews: bool) -> None:
+        """The values of a bundle: as they stand, made, or not known. `users` are made of them, hooks aside."""
         given = self.desired.generated
         held = {name for name in bundle if given[name].holders}
         if unheld := (bundle - held) & {*self.wanted}:
@@ -179,11 +210,19 @@ class _Opening:
             self.errors.update(dict.fromkeys(bundle, unread))
             return
         found = {name: value for name in held if (value := self._standing(given[name])) is not None}
-        until = await bundles.renewal(self.run, given, found) if found.keys() == held else None
-        if until is None and (found or self._was_made(held)):
-            self.lost.append(bundle)
-        elif until is None or (until and until <= self.run.ports.clock.now() and renews):
-            await self._make(bundle)
+        try:
+            made_with = await self._operands(bundle)
+        except AgentError as error:
+            self.errors.update(dict.fromkeys(bundle, error))
+            return
+        until = await bundles.renewal(self.run, given, found, made_with) if found.keys() == held else None
+        places = {at.object for name in held for at in given[name].holders}
+        if until is None and (found or self._was_made(held)) and (found or users or not all(map(self._goes, places))):
+            self.lost[bundle] = made_with
+        elif until is None or (
+            until and until <= self.run.ports.clock.now() and renews and all(map(self._is_applied_again, places))
+        ):
+            await self._make(bundle, made_with)
         else:
             self._keep(bundle, found, until)
 
@@ -193,8 +232,8 @@ class _Opening:
             return
         word = self._confirmation()
         if self.run.application.annotations.get(names.ANNOTATION_CONFIRM_NEW_VALUES, "") == word:
-            for bundle in self.lost:
-                await self._make(bundle)
+            for bundle, made_with in self.lost.items():
+                await self._make(bundle, made_with)
             return
         for bundle in self.lost:
             places = sorted(str(at) for name in bundle for at in self.desired.generated[name].holders)
@@ -206,6 +245,19 @@ class _Opening:
                 confirm=word,
             )
             self.errors.update(dict.fromkeys(bundle, error))
+
+    async def note_loss(self) -> None:
+        """Record what was lost with the record itself, so that it stays lost after a restart."""
+        record = self.run.ledger.record
+        lost: dict[ObjectId, dict[str, int]] = {}
+        for at in (at for bundle in self.lost for name in bundle for at in self.desired.generated[name].holders):
+            if at.object not in record.objects and not self.made.get(at.object):
+                lost.setdefault(at.object, {})[format_path(at.path)] = 0
+        if lost and self.run.application.spec.sync.mode == "apply":
+            held = {
+                key: ObjectRecord(self.desired.everything[key].api_version, made=made) for key, made in lost.items()
+            }
+            await self.run.ledger.save(record.with_objects(held))
 
     def _confirmation(self) -> str:
         """Names what is lost, and this loss alone: of an object that is applied again the record says something else."""
@@ -229,12 +281,22 @@ class _Opening:
         """Whether one of these was there; where the record is lost, whether the object is ours."""
         record = self.run.ledger.record.objects
         return any(
-            self._is_ours(at.object)
+            self._is_ours(at.object) or bool(self.run.ledger.recovered)
             if at.object not in record and self.run.ledger.loss
             else at.object in record and format_path(at.path) in record[at.object].made
             for name in held
             for at in self.desired.generated[name].holders
         )
+
+    def _goes(self, key: ObjectId) -> bool:
+        """Whether an object is a hook's that is deleted once it has run: what only such objects have is made for each run."""
+        hook = self.desired.hooks[key].hook if key in self.desired.hooks else None
+        return hook is not None and hook.goes(failed=False)
+
+    def _is_applied_again(self, key: ObjectId) -> bool:
+        """Whether another value reaches an object: not a hook of the installation alone, nor one whose object is gone."""
+        hook = self.desired.hooks[key].hook if key in self.desired.hooks else None
+        return hook is None or (bool(hook.upgrade) and not hook.goes(failed=False))
 
     def _is_ours(self, key: ObjectId) -> bool:
         tree, observer = self.live[key], self.run.observer
@@ -245,12 +307,17 @@ class _Opening:
         self.values |= values
         for name in bundle:
             for at in self.desired.generated[name].holders:
-                self.made.setdefault(at.object, {})[format_path(at.path)] = until
+                due = until if self._is_applied_again(at.object) else 0
+                self.made.setdefault(at.object, {})[format_path(at.path)] = due
 
-    async def _make(self, bundle: frozenset[str]) -> None:
+    async def _operands(self, bundle: frozenset[str]) -> dict[str, Secret]:
+        clock = self.run.ports.clock.monotonic
+        return await self.run.ports.tasks.in_thread(lambda: operands.of(self.desired, bundle, *self.opened, clock))
+
+    async def _make(self, bundle: frozenset[str], made_with: Mapping[str, Secret]) -> None:
         try:
-            made = await self.maker.make(bundle)
-            until = await bundles.renewal(self.run, self.desired.generated, made)
+            made = await self.maker.make(bundle, made_with)
+            until = await bundles.renewal(self.run, self.desired.generated, made, made_with)
         except AgentError as error:
             self.errors.update(dict.fromkeys(bundle, error))
             return

@@ -1,6 +1,6 @@
 """Which hooks of a chart run: once for what the release holds, values included, and before any object of it is changed.
 
-What ran is known from the record, and from the hook's own object where that still stands. Where neither tells, as when a release is taken
+What ran is known from the record, and from the hook's own object where that still stands. Where neither shows it, as when a release is taken
 over or the record was lost beside objects that stand, none runs by itself.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from agent.engine import endings, polling, releases
+from agent.engine import endings, generating, polling, releases
 from agent.engine.assembling import Assembled
 from agent.engine.causes import Cause, Why
 from agent.engine.changes import HookRun, Step
@@ -65,7 +65,7 @@ def considered(
     moved = any(cause not in _HEALS for cause in causes.values())
     known = all(key in record.objects and record.objects[key].desired_digest == digests.get(key) for key in free)
     waits = any(key in record.ran and record.ran[key].waits for key in free)
-    rotated = not run.rotated.isdisjoint(free)
+    rotated = not (run.rotated | generating.due(record, run.ports.clock.now())).isdisjoint(free)
     return free if free and (moved or waits or rotated or not known) else {}
 
 

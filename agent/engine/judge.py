@@ -134,7 +134,7 @@ def stale(
 def _missing(
     objects: Mapping[ObjectId, Desired], record: ApplicationRecord, causes: Mapping[ObjectId, Cause]
 ) -> dict[ObjectId, Cause]:
-    """Namespaces that were left to others, where something in them is gone or new: no watch tells whether they still stand."""
+    """Namespaces that were left to others, where something in them is gone or new: no watch shows whether they still stand."""
     touched = {key.namespace for key, cause in causes.items() if cause in {Cause.DELETION, Cause.NEW}}
     left = (ObjectId("", "Namespace", "", name) for name in touched)
     return {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from agent.engine.ports import RecordPort, TasksPort
     from agent.engine.shards import Codec
-    from agent.values.ids import ApplicationId, ClusterId
+    from agent.values.ids import ApplicationId, ClusterId, ObjectId
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class Ledger:
     `recorded` is called with each new record, before anything of it is stored.
 
     `unrecorded` says that nothing was stored when the Application was taken, until a run looked whether there should have been; `loss` is
-    the reason why what was stored is not known.
+    the reason why what was stored is not known. `recovered` are the objects that a run takes over from an earlier Application: see `recovering`.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Ledger:
         self.record: ApplicationRecord = ApplicationRecord()
         self.unrecorded: bool = False
         self.loss: str = ""
+        self.recovered: frozenset[ObjectId] = frozenset()
 
     @property
     def head(self) -> str:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class LiveFact:
     """One live object at one version. `owner` is the uid of the Application that the owner annotation proves, or None.
 
-    `object` is the wrapped live object, kept only while a drift waits to be healed. `keep` tells that it asks not to be pruned, `created`
-    when it was made, in RFC 3339. `ended` is how something that runs to an end did. `released` tells that fields of ours were left to others,
+    `object` is the wrapped live object, kept only while a drift waits to be healed. `keep` says that it asks not to be pruned, `created`
+    when it was made, in RFC 3339. `ended` is how something that runs to an end did. `released` says that fields of ours were left to others,
     `replicas` that its replicas are ours, and `scalers` who scaled it.
     `additions` are what people's field managers own and we do not, which the object may ask to be `kept`; `shared`: they own something
     that we own too.

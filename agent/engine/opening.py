@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from agent.engine import generating, live_variables
+from agent.engine import generating, hashing, live_variables
 from agent.engine.generating import NOTHING, Generated
 from agent.manifests import resolve
 from agent.manifests.resolve import Pending
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from agent.manifests.kinds import Kinds
     from agent.sops.files.sealed import SealedFile, SealedPart
     from agent.sops.format.groups import WrappedDataKey
+    from agent.values.hashing import Salts
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
 
@@ -92,26 +93,30 @@ async def open_objects(
     """
     everything = desired.everything
     wanted = [everything[key] for key in keys if key not in desired.held]
-    generated = await generating.values(run, desired, [item.id for item in wanted], kinds) if kinds else NOTHING
     partial = frozenset(item.id for item in wanted if item.id in standing and item.ignored.pointers)
     trees = {item.id: item.kept if item.id in partial else item.tree for item in wanted}
     made = {key: desired.expressions.behind(_sealed(tree)) for key, tree in trees.items()}
     needs = {key: _needed(tree, made[key]) for key, tree in trees.items()}
     questions = desired.expressions.behind(questioning.about(desired.questions)) if wanted else Expressions()
     asked = _needed({}, questions)
-    ids = frozenset(asked).union(*needs.values())
+    needed = generating.need(desired, [item.id for item in wanted])
+    ids = frozenset(asked).union(*needs.values(), needed.leaves(desired))
+    salts = await hashing.salts(run, made, kinds)
     secrets, errors = await _unseal_values(run, desired, ids)
     whole, unprinted = await _print_files(run, desired, ids)
     live, changed = await live_variables.reopened(run, desired.live, ids)
-    secrets = {**secrets, **whole, **live, **generated.values}
-    errors = {**errors, **unprinted, **changed, **generated.errors}
-    needed = [file for file in desired.sealed.values() if not ids.isdisjoint(file.ids)]
-    await _prepare(run, needed)
-    for file in needed:
+    secrets = {**secrets, **whole, **live}
+    errors = {**errors, **unprinted, **changed}
+    files = [file for file in desired.sealed.values() if not ids.isdisjoint(file.ids)]
+    await _prepare(run, files)
+    for file in files:
         try:
             secrets.update(await unseal(run, file))
         except AgentError as error:
             errors.update(dict.fromkeys(file.ids, error.with_facts(file=file.file)))
+    generated = await generating.values(run, desired, needed, kinds, (secrets, errors)) if kinds else NOTHING
+    secrets |= generated.values
+    errors |= generated.errors
     opened: dict[ObjectId, Object] = {}
     failed: dict[ObjectId, AgentError] = {}
     for item in wanted:
@@ -120,11 +125,11 @@ async def open_objects(
             failed[item.id] = refused
             continue
         try:
-            clear = await _public(run, trees[item.id], desired, secrets)
+            clear = await _public(run, trees[item.id], desired, secrets, salts)
             opened[item.id] = resolve.unseal(trees[item.id], secrets, made[item.id].known, clear)
         except AgentError as error:
             failed[item.id] = error
-    pending = {key: _pending(each, secrets) for key, each in made.items() if each.known and key in opened}
+    pending = {key: _pending(each, secrets, salts) for key, each in made.items() if each.known and key in opened}
     asking = _pending(questions, secrets) if questions.inputs else None
     return Opened(opened, failed, partial, pending, asking, generated)
 
@@ -133,7 +138,9 @@ def _sealed(tree: Object) -> Iterable[str]:
     return (leaf.id for _, leaf in walk(tree) if isinstance(leaf, Sealed))
 
 
-async def _public(run: Run, tree: Object, desired: DesiredState, secrets: Mapping[str, Secret]) -> dict[str, str]:
+async def _public(
+    run: Run, tree: Object, desired: DesiredState, secrets: Mapping[str, Secret], salts: Salts
+) -> dict[str, str]:
     """The leaves that are no secrets, as text, by id."""
     leaves = [leaf.id for _, leaf in walk(tree) if isinstance(leaf, Sealed) and leaf.type == PUBLIC]
     if not leaves:
@@ -141,7 +148,7 @@ async def _public(run: Run, tree: Object, desired: DesiredState, secrets: Mappin
     made, clock = desired.expressions.behind(leaves), run.ports.clock.monotonic
 
     def work() -> dict[str, str]:
-        known = _pending(made, secrets).made({}, clock, clock() + _SECONDS)
+        known = _pending(made, secrets, salts).made({}, clock, clock() + _SECONDS)
         values = {name: known[name] if name in known else secrets.get(name) for name in leaves}
         return {name: disclosure.public(value) for name, value in values.items() if value is not None}
 
@@ -154,11 +161,11 @@ def _needed(tree: Object, made: Expressions) -> dict[str, None]:
     return dict.fromkeys([*(name for name in _sealed(tree) if name not in made.known), *behind])
 
 
-def _pending(made: Expressions, secrets: Mapping[str, Secret]) -> Pending:
+def _pending(made: Expressions, secrets: Mapping[str, Secret], salts: Salts | None = None) -> Pending:
     inputs: Object = {
         name: secrets.get(each.id) if isinstance(each, Sealed) else each for name, each in made.inputs.items()
     }
-    return Pending(made, inputs)
+    return Pending(made, inputs, salts)
 
 
 async def _print_files(
@@ -194,18 +201,24 @@ async def unseal(run: Run, file: SealedFile) -> Mapping[str, Secret]:
 
 
 async def _data_keys(run: Run, file: SealedFile) -> list[tuple[SealedPart, Secret]]:
-    source = run.application.spec.source_of(file.file)
+    source = _source(run, file)
     return [
         (part, await run.ports.data_keys.unwrap(run.application, part.metadata.data_key, file.file, source))
         for part in file.parts
     ]
 
 
+def _source(run: Run, file: SealedFile) -> str:
+    """Whose keys open it: the repository of a submodule, or the name of a source."""
+    module = run.revision.submodule_at(file.file) if run.revision is not None else None
+    return module.url if module is not None else run.application.spec.source_of(file.file)
+
+
 async def _prepare(run: Run, files: Iterable[SealedFile]) -> None:
     """Open what is cheaper together, of each source for itself."""
     by_source: dict[str, list[WrappedDataKey]] = {"": []}
     for file in files:
-        keys = by_source.setdefault(run.application.spec.source_of(file.file), [])
+        keys = by_source.setdefault(_source(run, file), [])
         keys += [part.metadata.data_key for part in file.parts]
     for source, wrapped in by_source.items():
         await run.ports.data_keys.prepare(run.application, wrapped, source)

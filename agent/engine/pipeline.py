@@ -5,7 +5,7 @@ commit ─▶ documents ─▶ sealed merge ─▶ stale objects ─▶ opened, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.api import names
@@ -28,79 +28,53 @@ from agent.engine import (
     polling,
     prune,
     recording,
+    recovering,
     releasing,
     resolving,
     rollouts,
+    settled,
 )
 from agent.engine.causes import OF_GIT, Cause
+from agent.engine.outcome import Outcome
 from agent.values.errors import AgentError, LeaseLostError
 from agent.values.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from agent.desired.compiler import DesiredState
     from agent.engine.adopting import Met
     from agent.engine.assembling import Assembled
-    from agent.engine.changes import Change, ChangeSet
+    from agent.engine.changes import ChangeSet
     from agent.engine.context import Run
+    from agent.engine.live import LiveFact
     from agent.engine.polling import Observed
     from agent.engine.results import Result
     from agent.engine.state import State
     from agent.manifests.kinds import Kinds
-    from agent.values.errors import WaitsError
-    from agent.values.ids import ObjectId, Revision
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run came to, and the state that the next one begins with. `stopped`: something ended it before its end.
-
-    `changes` are without the objects' trees, since an outcome is kept until the next run and no value is; `pending` are the objects that
-    detection would have applied or pruned; `seen` the groups and kinds of which all live objects are known, where that was found out.
-    """
-
-    state: State
-    desired: DesiredState | None = None
-    problems: tuple[Problem, ...] = ()
-    changes: tuple[Change, ...] = ()
-    results: tuple[Result, ...] = ()
-    pending: frozenset[ObjectId] = frozenset()
-    stopped: bool = False
-    seen: frozenset[tuple[str, str]] | None = None
-
-    @property
-    def revision(self) -> Revision | None:
-        return self.desired.revision if self.desired else None
-
-    @property
-    def waits(self) -> tuple[WaitsError, ...]:
-        """What the newest commit waits for."""
-        return self.state.gate.waits
-
-    @property
-    def transient(self) -> bool:
-        """Whether trying again soon may help without anybody's doing."""
-        return any(problem.error.transient for problem in self.problems)
+    from agent.values.ids import ObjectId
 
 
 async def reconcile(run: Run, state: State) -> Outcome:
-    """One run. What stops it is its outcome: the cluster away, the audit trail not writable. Raises LeaseLostError."""
+    """One run. What stops it is its outcome: the cluster away, the audit trail not writable. Raises LeaseLostError, LargerError."""
     try:
         kinds = await run.ports.target.kinds(fresh=not run.triggers <= OF_GIT)
         await endings.note(run, kinds)
-        state = await gating.ask(run, await commits.check(run, state))
-        state, files = await commits.read(run, state, kinds)
+        state, given = await commits.check(run, state)
+        state, files = await commits.read(run, await gating.ask(run, state), kinds, given)
         state, desired = await commits.compile_read(run, state, kinds, files)
+        run.room.settle()
         if desired is None:
             return Outcome(state, None, commits.untaken(state))
-        run = replace(run, revision=desired.revision)
+        if (same := settled.again(run, state, kinds)) is not None:
+            return Outcome(state, same.desired, seen=same.seen)
+        state, run = replace(state, settled=None), replace(run, revision=desired.revision)
         seen = await polling.observe(run, desired.everything, kinds)
-        desired = replace(desired, warnings=(*desired.warnings, *seen.warnings))
-        await recording.note_loss(run, seen.live)
+        desired, looked = await recovering.check(run, _warned(desired, seen), seen.live, kinds)
+        if recovering.waits(desired):
+            return Outcome(state, desired, desired.problems, seen=seen.kinds)
         await releasing.note(run, desired.objects, seen.live, kinds)
         await additions.note(run, desired.objects, seen.live, seen.kinds)
-
         digests = _desired_digests(state)
         ran = await endings.settle(run, desired.everything, seen, digests, kinds)
         stale = ran.sift(_stale(run, desired, seen, digests))
@@ -112,7 +86,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         # what a watch brings from here on may be of the next owner: its epoch is shown after what a write relies on was read
         live = run.ports.live.snapshot(run.application_id.uid)
         wanted = [desired.objects[key] for key in checked.opened.objects if key not in asked]
-        met = await adopting.existing(run, wanted, causes, kinds)
+        met = await adopting.existing(run, wanted, causes, kinds, looked)
         assembled = await assembling.assemble(run, desired, checked.opened, answers, digests, standing=met.standing)
         desired = await _holding(run, desired, assembled.failed)
         ready = {key: item for key, item in assembled.objects.items() if key not in desired.held}
@@ -128,9 +102,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
 
         await recording.announce(run, state, desired, changes, hooked)
         applied, kinds = await applying.apply(run, changes, live, kinds)
-        going = hook_runs.going(changes, applied)
-        pruned = await deleting.prune(run, going, live, kinds, cause=run.asks, desired=desired.objects)
-        pruned += await deleting.forget(run, changes.gone, kinds)
+        pruned = await _pruned(run, desired, changes, applied, live, kinds)
         await polling.follow(run, desired.everything, kinds)
         state = await recording.remember(run, state, desired, changes, [*applied, *pruned], kinds=kinds)
         if not changes.empty or pruned:
@@ -140,7 +112,34 @@ async def reconcile(run: Run, state: State) -> Outcome:
     except AgentError as error:
         return Outcome(state, problems=(Problem(error),), stopped=True)
     problems = (*desired.problems, *ran.problems, *_problems(changes, [*applied, *pruned]))
-    return Outcome(state, desired, problems, tuple(changes), (*applied, *pruned), seen=seen.kinds)
+    return _noted(
+        run, Outcome(state, desired, problems, tuple(changes), (*applied, *pruned), seen=seen.kinds), seen, kinds
+    )
+
+
+def _warned(desired: DesiredState, seen: Observed) -> DesiredState:
+    return replace(desired, warnings=(*desired.warnings, *seen.warnings))
+
+
+def _noted(run: Run, outcome: Outcome, seen: Observed, kinds: Kinds) -> Outcome:
+    """The outcome, whose state knows it where there was nothing to do."""
+    if outcome.desired is None or outcome.problems or outcome.changes or outcome.results:
+        return outcome
+    same = settled.of(run, outcome.state, outcome.desired, seen, kinds)
+    return replace(outcome, state=replace(outcome.state, settled=same))
+
+
+async def _pruned(  # noqa: PLR0917  # what there is, and what became of it
+    run: Run,
+    desired: DesiredState,
+    changes: ChangeSet,
+    applied: Sequence[Result],
+    live: Mapping[ObjectId, LiveFact],
+    kinds: Kinds,
+) -> list[Result]:
+    going = hook_runs.going(changes, applied)
+    pruned = await deleting.prune(run, going, live, kinds, cause=run.asks, desired=desired.objects)
+    return [*pruned, *await deleting.forget(run, changes.gone, kinds)]
 
 
 async def _planned(
@@ -194,6 +193,7 @@ def _basis(run: Run, state: State, met: Met) -> plan.Basis:
         asks=run.asks,
         lost=bool(run.ledger.loss),
         refusals=met.refusals,
+        recovered=run.ledger.recovered,
     )
 
 

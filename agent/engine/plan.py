@@ -34,7 +34,7 @@ class Basis:
     uid that proves an object ours. `before` is the state that was applied last. `met` is what stands where an object is applied for the
     first time, `unread` where that could not be read, `refusals` say why one cannot be applied. `asks` is why other objects are asked for
     than before, and `lost` says that the record of those before is lost. `done` ran to its end, and has these records. `hooked` are the hooks
-    that run.
+    that run, and `recovered` what an earlier Application made.
     """
 
     record: ApplicationRecord
@@ -50,6 +50,7 @@ class Basis:
     lost: bool = False
     done: Mapping[ObjectId, ObjectRecord] = field(default_factory=dict["ObjectId", "ObjectRecord"])
     hooked: Hooked = hooks.NONE
+    recovered: Collection[ObjectId] = ()
 
 
 def compute(
@@ -87,7 +88,7 @@ def compute(
                 fields,
                 basis.met.get(key),
                 basis.refusals.get(key),
-                left=additions.left_by(known, changed=changed, seen=basis.record.noted or fact is not None),
+                left=_left(basis, key, changed=changed, seen=fact is not None),
                 unread=key in basis.unread,
                 leaves=ownership.is_left_to_others(item.tree, ours=fact is not None),
                 why=origins.why(shown, item, assembled, basis.record.objects),
@@ -111,6 +112,11 @@ def compute(
         decision.gone,
         decision.guard,
     )
+
+
+def _left(basis: Basis, key: ObjectId, *, changed: bool, seen: bool) -> Mapping[str, str]:
+    known, recovered = basis.record.objects.get(key), key in basis.recovered
+    return additions.left_by(known, changed=changed, seen=basis.record.noted or seen, recovered=recovered)
 
 
 def _stands(known: ObjectRecord, wanted: ObjectRecord, fact: LiveFact) -> bool:

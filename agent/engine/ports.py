@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from agent.api.application import Application
     from agent.engine.charting import ChartPort
-    from agent.engine.credentials import GitCredential
+    from agent.engine.credentials import CredentialPort
     from agent.engine.generators import GeneratorPort
     from agent.engine.live import Departed, LiveFact
     from agent.engine.renderers import RenderPort
@@ -56,7 +56,7 @@ class StorePort(Protocol):
     async def probe(
         self, application: ApplicationId, references: Collection[Reference]
     ) -> Mapping[Reference, int | AgentError]:
-        """The current version of each, without reading values where the engine can tell; 0 where it has none."""
+        """The current version of each, without reading values where the engine can say; 0 where it has none."""
         ...
 
 
@@ -64,9 +64,10 @@ class DataKeyPort(Protocol):
     """Opens the data keys of SOPS files with the Application's own keys and those that the operator grants it."""
 
     async def prepare(self, application: Application, wrapped: Collection[WrappedDataKey], source: str = "") -> None:
-        """Open together what is cheaper so; `unwrap` then finds it. What does not open is left for `unwrap` to tell.
+        """Open together what is cheaper so; `unwrap` then finds it. What does not open is left for `unwrap` to report.
 
-        `source` is the name of the further source that the files are from: keys that are granted to a repository open no other's.
+        `source` is the name of the further source that the files are from, or the address of the submodule's repository: keys that are
+        granted to a repository open no other's.
         """
         ...
 
@@ -86,30 +87,6 @@ class SealingKeyPort(Protocol):
         self, application: ApplicationId, values: Collection[SealedValue]
     ) -> Mapping[str, Secret | AgentError]:
         """The bytes of each, for an Application, by the id of its leaf. Never raises for one value; of an object nothing is opened behind the first error."""
-        ...
-
-
-class CredentialPort(Protocol):
-    """What the Application's own namespace holds for it."""
-
-    async def git(self, application: Application, source: str = "") -> GitCredential | None:
-        """The Secret that a source names, as it was read last; None where it names none. `source` is the name of a further one. Raises SourceError."""
-        ...
-
-    async def chart(self, application: Application) -> GitCredential | None:
-        """That of the chart's server, read each time; None where it names none. Raises SourceError."""
-        ...
-
-    async def dependency(self, application: Application, url: str) -> GitCredential | None:
-        """That of the server which has a chart that another one depends on, read each time; None where none is named. Raises SourceError."""
-        ...
-
-    async def base(self, application: Application, url: str) -> GitCredential | None:
-        """That of a remote base which the Application declares, read each time; None where it names none. Raises SourceError."""
-        ...
-
-    def invalidate(self, application: ApplicationId) -> None:
-        """The credential did not serve: read it again the next time."""
         ...
 
 
@@ -320,7 +297,12 @@ class MetricsPort(Protocol):
     def objects(self, application: ApplicationId, states: Mapping[str, int]) -> None: ...
     def held(self, application: ApplicationId, reasons: Mapping[str, int]) -> None: ...
     def waits(self, application: ApplicationId, reasons: Mapping[str, int]) -> None: ...
+    def refused(self, application: ApplicationId, reason: str) -> None: ...
     def synced(self, application: ApplicationId, unix_seconds: float) -> None: ...
+    def queued(self, namespace: str, runs: int) -> None: ...
+    def waited(self, seconds: float) -> None: ...
+    def began(self, application: ApplicationId, unix_seconds: float) -> None: ...
+    def ended(self, application: ApplicationId, unix_seconds: float) -> None: ...
     def forget(self, application: ApplicationId) -> None: ...
 
 

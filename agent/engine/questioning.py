@@ -1,7 +1,7 @@
 """Questions: what templates asked of values that they did not know is asked of the values, before anything counts that was rendered.
 
-All of a chart's questions have one verdict. It names no question, no operand and no answer, so a commit tells one bit of its values. And
-not any number of commits do: after three sets of questions that failed, another one is not asked without a confirmation.
+All of a chart's questions have one verdict. It names no question, no operand and no answer, so a commit reveals one bit of its values. And
+the number of such commits is limited: after three sets of questions that failed, another one is not asked without a confirmation.
 """
 
 from __future__ import annotations

@@ -25,13 +25,13 @@ class ObjectRecord:
     """What is known of one object since its last apply.
 
     `desired_digest` is the fingerprint of the sealed merge; `applied` that of the assembled object; `owned_digest` that of the live values at the
-    fields that we own. `holds_secret` tells that a path of it holds one: then the whole live object is wrapped when it is read. `stores`
+    fields that we own. `holds_secret` says that a path of it holds one: then the whole live object is wrapped when it is read. `stores`
     has the version of each store reference; of an optional one that had no value, `absent_at` the version that lacked it.
     `uid` is empty while the first apply is under way. `left` has what people added and are left, by its path, and why: see `additions`.
     Of what runs to an end, `content` is the digest of what is run, and `ended` says how it ended, or that it is not known whether it did:
     `Unknown` where it went unseen, `Lost` where the record did. `managers` and `pointers` are what of the object is ignored: whatever the
-    managers own, and the fields that pointers lead to. `stood`: see `unrolled`. `made`: values that were made for it and when each is renewed:
-    see `generating`.
+    managers own, and the fields that pointers lead to. `stood` and `token`: see `unrolled`. `made`: values that were made for it and when each
+    is renewed: see `generating`.
     """
 
     api_version: str
@@ -50,6 +50,7 @@ class ObjectRecord:
     pointers: tuple[str, ...] = ()
     stood: bool = False
     made: Mapping[str, int] = field(default_factory=dict[str, int])
+    token: str = ""
 
 
 DUE, ASKED, BEGUN = "Due", "Asked", "Begun"

@@ -50,7 +50,13 @@ _REFUSALS: Final = (
 async def note_loss(run: Run, live: Mapping[ObjectId, LiveFact]) -> None:
     """Report objects that were applied, and no record of it: the record was deleted, or does not verify."""
     unrecorded, run.ledger.unrecorded = run.ledger.unrecorded, False
-    if not unrecorded or all(fact.owner != run.application_id.uid for fact in live.values()):
+    if unrecorded and any(fact.owner == run.application_id.uid for fact in live.values()):
+        await lose(run)
+
+
+async def lose(run: Run) -> None:
+    """Go on without what was recorded, and say so once."""
+    if run.ledger.loss:
         return
     run.ledger.loss = "RecordLost"
     await run.ports.audit.write(
@@ -95,6 +101,9 @@ async def announce(run: Run, state: State, desired: DesiredState, changes: Chang
             step.assembled.record.api_version,
             holds_secret=step.assembled.record.holds_secret,
             files=step.assembled.record.files,
+            roll=step.assembled.record.roll,
+            stood=step.assembled.record.stood,
+            token=step.assembled.record.token,
         )
         for step in changes.steps
         if step.assembled.id not in record.objects

@@ -1,4 +1,4 @@
-"""Whether anything of a chart's release stands: what tells an installation from an upgrade. No record is asked, since one may be lost.
+"""Whether anything of a chart's release stands: what distinguishes an installation from an upgrade. No record is asked, since one may be lost.
 
 And whether Helm's own record of a release stands, which `helm uninstall` goes by.
 """

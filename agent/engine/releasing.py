@@ -139,7 +139,7 @@ async def is_scaled(
 ) -> bool:
     """Whether an autoscaler sets the replicas of an object that stands: of one whose manifest has some, or dropped some that are `ours`.
 
-    Who scaled it last tells an autoscaler, but not that it still is, where it is a HorizontalPodAutoscaler; and a person is none, but may
+    Who scaled it last shows an autoscaler, but not whether a HorizontalPodAutoscaler still stands; and a person is none, but may
     have written over what one set.
     """
     if not elements.stands(tree, REPLICAS):

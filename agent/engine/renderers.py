@@ -102,7 +102,7 @@ class Rendered:
     the cluster serves what was `asked`, and on the time where `clock` says so. `expressions` are the operations on sealed values that stand in the objects, by placeholder.
     Objects hold only as far as all `questions` are right. `skipped` are the files of hooks that were left out as
     asked, `elsewhere` those of hooks for tests, rollbacks and the end of a release. `of_release`: templates may have asked whether something of
-    the release stands. `notes` are what the chart tells its user, None where its template for them fails. `generated` are values that templates make
+    the release stands. `notes` are the chart's NOTES.txt for its user, None where its template for them fails. `generated` are values that templates make
     up, by placeholder.
     """
 

@@ -16,6 +16,7 @@ from agent.engine import charting, charts, releases, several, suffixes
 from agent.engine.bases import Mounted, Reader
 from agent.engine.charts import Release
 from agent.engine.renderers import Kustomization, SourceTree
+from agent.engine.rooms import Room
 from agent.engine.state import Rendering
 from agent.manifests import hooks, kustomizations, remote_bases
 from agent.manifests.kustomizations import Overlay, Wanted
@@ -82,7 +83,7 @@ async def committed(run: Run, given: Sequence[Origin], revision: Revision, live:
     files = await several.tree(run, given, revision)
     chart = await charting.archive(run, live.chart)
     fetch = charting.fetching(run)
-    return await collect(spec, files, live, run.limits, run.ports.tasks, chart=chart, fetch_chart=fetch)
+    return await collect(spec, files, live, run.limits, run.ports.tasks, chart=chart, fetch_chart=fetch, room=run.room)
 
 
 async def collect(  # where they are, and how much of it
@@ -94,6 +95,7 @@ async def collect(  # where they are, and how much of it
     *,
     chart: ChartArchive | None = None,
     fetch_chart: Fetching | None = None,
+    room: Room | None = None,
 ) -> Inputs:
     """The files that an Application renders. `chart` is that of a server, fetched, `fetch_chart` gets those that it depends on.
 
@@ -101,20 +103,18 @@ async def collect(  # where they are, and how much of it
     """
     mounted = Mounted(files, chart, fetch_chart)
     try:
-        return await _collected(spec, mounted, live, limits, tasks)
+        return await _collected(spec, Reader(mounted, limits, room=room or Room()), live, tasks)
     except InputError as error:
         error = remote_bases.placed(error, mounted.bases)
         raise UnknownChangeError((Problem(error, file=str(error.facts.get("file", ""))),)) from None
 
 
-async def _collected(
-    spec: ApplicationSpec, files: Mounted, live: LiveVariables, limits: Limits, tasks: TasksPort
-) -> Inputs:
-    reader = Reader(files, limits)
+async def _collected(spec: ApplicationSpec, reader: Reader, live: LiveVariables, tasks: TasksPort) -> Inputs:
+    limits = reader.limits
     served = YamlLimits.served(size=limits.file_bytes, depth=limits.yaml_depth)
     if spec.render is not None and spec.render.helm is not None:
         found = await charts.collected(spec.render.helm, reader, served, tasks, live)
-        overlay = replace(_NOTHING, bases=tuple(files.bases))
+        overlay = replace(_NOTHING, bases=tuple(reader.files.bases))
         charted = _Presented(found.given, found.read, overlay, values=found.values, folder=found.folder)
         return await _with_variables(spec.substitute, reader, charted, live, tasks)
     asked = spec.render.kustomize if spec.render is not None else None
@@ -186,7 +186,7 @@ async def _followed(reader: Reader, asked: Kustomize, tasks: TasksPort) -> Overl
 def trusted(given: Inputs, untrusted: Mapping[str, AgentError], strict: Strictness) -> None:
     """Raises UnknownChangeError where an encrypted file of an overlay cannot be trusted.
 
-    An overlay is one whole: nothing tells which objects the file would have changed.
+    An overlay is one whole: nothing shows which objects the file would have changed.
     """
     if strict.clear_values:
         untrusted = {**cautions.untrusted(given.given.manifests), **untrusted}

@@ -1,6 +1,6 @@
 """What only a new object can change: judged by dry run, as the tenant, before anything is deleted for it.
 
-A field that an apply is refused for is immutable where a new object of the same name would be valid with it. What a dry run cannot tell,
+A field that an apply is refused for is immutable where a new object of the same name would be valid with it. What a dry run cannot show,
 because of a quota, a webhook or a missing right, is not known, and then nothing is deleted.
 """
 
@@ -43,7 +43,7 @@ class Attempt:
 
 
 async def judge(attempt: Attempt, refusal: ObjectInvalidError) -> AgentError:
-    """The error to tell: ImmutableFieldError where a new object could have the fields, with `invalid` where it could not for others."""
+    """The error to report: ImmutableFieldError where a new object could have the fields, with `invalid` where it could not for others."""
     refused = refusal.fields
     if not refused:
         return refusal

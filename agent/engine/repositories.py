@@ -77,11 +77,20 @@ class GitPort(Protocol):
         ...
 
     async def files(
-        self, source: Source, credential: GitCredential | None, commit: str, known: Container[Place] = ()
+        self,
+        source: Source,
+        credential: GitCredential | None,
+        commit: str,
+        known: Container[Place] = (),
+        within: str = "",
+        *,
+        most: int | None = None,
     ) -> Snapshot:
         """Every manifest file of the source's layers at a commit that was fetched, in layer order, then by path.
 
-        Those that are `known` come without their contents.
+        Those that are `known` come without their contents. Of a submodule, `within` is its folder, which all paths begin with: those of `known`
+        and of what is given, and those that the source's globs are asked of. Raises LargerError for contents of `most` bytes together, before
+        they are read.
         """
         ...
 

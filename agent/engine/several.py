@@ -1,4 +1,7 @@
-"""The sources of an Application together: which commit each has, and their files as those of one tree, with a folder per further source."""
+"""The sources of an Application together: which commit each has, and their files as those of one tree, with a folder per further source.
+
+Submodules have their files in it too, where they stand.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agent.engine.bases import CommittedFiles
+from agent.engine import rooms, submodules
+from agent.engine.bases import MOST_PATHS, CommittedFiles
 from agent.engine.repositories import Snapshot
-from agent.values.errors import AgentError, SourceError
+from agent.manifests.submodules import pieces
+from agent.values.errors import AgentError, LimitError, SourceError
 from agent.values.ids import Revision
 
 if TYPE_CHECKING:
@@ -19,17 +24,22 @@ if TYPE_CHECKING:
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
     from agent.engine.state import Place
+    from agent.engine.submodules import Checkout
     from agent.manifests.documents import File, TreeEntry
     from agent.manifests.remote_bases import Base
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A source with the credential that it alone is asked with. `name` is empty for `spec.source`."""
+    """A source with the credential that it alone is asked with. `name` is empty for `spec.source`.
+
+    `modules` are the submodules of one commit of it, which was taken.
+    """
 
     name: str
     source: Source
     credential: GitCredential | None
+    modules: tuple[Checkout, ...] = ()
 
     def of(self, revision: Revision) -> Revision:
         """Its own part of a revision. Raises SourceError for a revision from before it was added."""
@@ -51,11 +61,25 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The layers of one source. `numbers` are those that they have among all layers."""
+    """The layers of one source, or of its submodule in the folder `within`. `numbers` are those that they have among all layers."""
 
     name: str
     source: Source
     numbers: tuple[int, ...]
+    within: str = ""
+
+    def of(self, modules: Iterable[str]) -> list[Part]:
+        """It as parts of the source's own repository and of its submodules at these paths, whose globs are its."""
+        found = pieces(self.source.layers, [*modules])
+        return [
+            Part(
+                self.name,
+                self.source.model_copy(update={"layers": each.layers}),
+                tuple(self.numbers[number] for number in each.numbers),
+                each.within,
+            )
+            for each in found
+        ]
 
     def path(self, path: str) -> str:
         """Where a file of it stands among those of all sources."""
@@ -105,6 +129,20 @@ async def fetch(run: Run, given: Sequence[Origin]) -> Revision:
     return _joined(given, found)
 
 
+async def expand(run: Run, given: Sequence[Origin], revision: Revision) -> tuple[tuple[Origin, ...], Revision]:
+    """The sources with the submodules of a revision, which it names then. It has to be one that may be taken. Raises SourceError, LimitError."""
+    found: list[Origin] = []
+    for each in given:
+        with each.named():
+            commit = each.of(revision).commit
+            modules = await submodules.fetch(run, each.name, each.source, each.credential, commit)
+        found.append(replace(each, modules=modules))
+    named = {each.name: tuple(one.module for one in each.modules) for each in found}
+    _check_apart(named, (module.path for module in named[""]))  # else its keys would open files of the source there
+    further = tuple((name, replace(part, modules=named.get(name, ()))) for name, part in revision.further)
+    return tuple(found), replace(revision, modules=named[""], further=further)
+
+
 def _joined(given: Sequence[Origin], found: Sequence[Revision]) -> Revision:
     own, *further = found
     return replace(own, further=tuple(zip((each.name for each in given[1:]), further, strict=True)))
@@ -117,14 +155,40 @@ async def files(run: Run, given: Sequence[Origin], revision: Revision, known: Co
     refused: list[tuple[str, AgentError]] = []
     for part in parts({each.name: each.source for each in given}, run.application.spec.source.layers):
         origin = by_name[part.name]
+        modules = {each.module.path: each for each in origin.modules}
         with origin.named():
-            commit = origin.of(revision).commit
-            got = await run.ports.git.files(part.source, origin.credential, commit, _Known(part, known))
-        found += [replace(file, path=part.path(file.path), layer=part.numbers[file.layer]) for file in got.files]
-        refused += [(part.path(path), error) for path, error in got.refused]
-        if not part.name:
-            _check_apart(by_name, (file.path for file in got.files))
-    return Snapshot(tuple(sorted(found, key=lambda file: file.layer)), tuple(refused))
+            for piece in part.of(modules):
+                got = await _files(run, origin, modules.get(piece.within), revision, _Known(piece, known))
+                found += got.files
+                refused += [each for each in got.refused if each[0] not in {*map(part.path, modules)}]
+                if modules:
+                    _check_size(run, found)
+                if not part.name:
+                    _check_apart(by_name, (file.path for file in got.files))
+    return Snapshot(tuple(sorted(found, key=lambda file: (file.layer, file.path))), tuple(refused))
+
+
+async def _files(run: Run, origin: Origin, checkout: Checkout | None, revision: Revision, known: _Known) -> Snapshot:
+    """The files of one repository, as those of all sources."""
+    part, git = known.part, run.ports.git
+    if checkout is None:
+        got = await git.files(part.source, origin.credential, origin.of(revision).commit, known, most=run.room.text)
+    else:
+        module, only = checkout.module, {"url": checkout.module.url, "revision": checkout.source.revision}
+        source = part.source.model_copy(update=only)
+        got = await git.files(source, checkout.credential, module.commit, known, part.within, most=run.room.text)
+    run.room.take(rooms.of_files(got.files))
+    found = (replace(file, path=part.path(file.path), layer=part.numbers[file.layer]) for file in got.files)
+    return Snapshot(tuple(found), tuple((part.path(path), error) for path, error in got.refused))
+
+
+def _check_size(run: Run, found: Sequence[File]) -> None:
+    """Raises LimitError: the files of submodules count as those of their source."""
+    if len(found) > run.limits.objects or sum(len(file.data) for file in found) > run.limits.manifest_bytes:
+        raise LimitError(
+            "the layers hold more than the agent accepts",
+            hint="limits.manifestBytes and limits.objects in the operator's file are the limits",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,20 +205,40 @@ class _Known:
 
 async def tree(run: Run, given: Sequence[Origin], revision: Revision) -> Files:
     """Every file that may be rendered. Raises SourceError, LimitError."""
-    found: dict[str, CommittedFiles] = {}
+    found: dict[str, Files] = {}
     for each in given:
         with each.named():
-            commit = each.of(revision).commit
-            listing = await run.ports.git.tree(each.source, each.credential, commit)
-            found[each.name] = CommittedFiles(run, each.source, each.credential, commit, listing)
+            own = await _committed(run, each.source, each.credential, each.of(revision).commit)
+            modules = {
+                one.module.path: await _committed(run, one.source, one.credential, one.module.commit)
+                for one in each.modules
+            }
+            found[each.name] = _joined_files(own, modules) if modules else own
     own = found.pop("")
     if not found:
         return own
     _check_apart(found, own.listing)
-    listing = dict(own.listing)
-    for name, part in found.items():
-        listing.update((f"{name}/{path}", entry) for path, entry in part.listing.items())
-    return _Joined(own, found, listing)
+    return _joined_files(own, found)
+
+
+async def _committed(run: Run, source: Source, credential: GitCredential | None, commit: str) -> CommittedFiles:
+    return CommittedFiles(run, source, credential, commit, await run.ports.git.tree(source, credential, commit))
+
+
+def _joined_files(own: Files, parts: Mapping[str, Files]) -> _Joined:
+    """Raises LimitError."""
+    listing = {path: entry for path, entry in own.listing.items() if path not in parts}
+    for folder, part in parts.items():
+        listing.update((f"{folder}/{path}", entry) for path, entry in part.listing.items())
+        if len(listing) > 2 * MOST_PATHS:
+            raise LimitError(
+                "submodules and further sources have more files than the agent searches",
+                hint="name fewer of them",
+                limit=2 * MOST_PATHS,
+            )
+    for folder in parts:
+        listing.pop(folder, None)
+    return _Joined(own, parts, listing)
 
 
 def _check_apart(names: Container[str], paths: Iterable[str]) -> None:
@@ -170,22 +254,28 @@ def _check_apart(names: Container[str], paths: Iterable[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Joined:
-    """The files of several commits; `parts` by the folder that they stand in."""
+    """The files of several commits; `parts` by the folder that they stand in, of which one may be within another."""
 
-    own: CommittedFiles
-    parts: Mapping[str, CommittedFiles]
+    own: Files
+    parts: Mapping[str, Files]
     listing: Mapping[str, TreeEntry]
 
     async def read(self, paths: Iterable[str]) -> Mapping[str, File]:
         by_part: dict[str, list[str]] = {}
         for path in paths:
-            folder = path.partition("/")[0]
-            by_part.setdefault(folder if folder in self.parts else "", []).append(path)
+            by_part.setdefault(self._folder(path), []).append(path)
         found = dict(await self.own.read(by_part.pop("", [])))
         for name, some in by_part.items():
             files = await self.parts[name].read(path.removeprefix(f"{name}/") for path in some)
             found |= {f"{name}/{path}": replace(file, path=f"{name}/{path}") for path, file in files.items()}
         return found
+
+    def _folder(self, path: str) -> str:
+        """The innermost of the parts' folders that a path is in; empty for none."""
+        while path := path.rpartition("/")[0]:
+            if path in self.parts:
+                return path
+        return ""
 
     @property
     def granted(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from agent.engine.guard import Guard
 from agent.engine.record import ApplicationRecord, ObjectRecord, QuestionRecord, Runs, Trust
 from agent.manifests.suffixes import Standing
 from agent.values.errors import AuditError, LimitError
-from agent.values.ids import ObjectId, Revision
+from agent.values.ids import ObjectId, Revision, Submodule
 from agent.values.text import cut
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def _revision_to_json(revision: Revision | None) -> list[object] | None:
         return None
     own: list[object] = [revision.commit, revision.ref, cut(revision.author), revision.authored_at]
     further = [[name, _revision_to_json(each)] for name, each in revision.further]
-    return [*own, further] if further else own
+    modules = [[each.path, each.commit] for each in revision.modules]
+    return [*own, further, modules] if modules else [*own, further] if further else own
 
 
 def _revision_from_json(raw: Any) -> Revision | None:
@@ -49,7 +50,8 @@ def _revision_from_json(raw: Any) -> Revision | None:
     commit, ref, author, authored_at, *more = cast("list[Any]", raw)
     given = ((str(name), _revision_from_json(each)) for name, each in (more[0] if more else ()))
     further = tuple((name, each) for name, each in given if each is not None)
-    return Revision(str(commit), str(ref), str(author), int(authored_at), further=further)
+    modules = tuple(Submodule(str(path), "", str(pinned)) for path, pinned in (more[1] if len(more) > 1 else ()))
+    return Revision(str(commit), str(ref), str(author), int(authored_at), further=further, modules=modules)
 
 
 def _object_to_json(record: ObjectRecord) -> dict[str, object]:
@@ -70,6 +72,7 @@ def _object_to_json(record: ObjectRecord) -> dict[str, object]:
         "i": list(record.pointers),
         "k": record.stood,
         "g": dict(record.made),
+        "o": record.token,
     }
     return {key: value for key, value in full.items() if value}
 
@@ -86,7 +89,7 @@ def _object_from_json(data: dict[str, object]) -> ObjectRecord:
     pointers: list[str] = data.get("i", [])  # pyright: ignore[reportAssignmentType]
     first, digests = (text("v"), text("u")), (text("r"), text("a"), text("p"), text("t"))
     given = (bool(data.get("s")), stores, tuple(files), left, text("c"), text("e"), tuple(managers), tuple(pointers))
-    return ObjectRecord(*first, *digests, *given, stood=bool(data.get("k")), made=made)
+    return ObjectRecord(*first, *digests, *given, stood=bool(data.get("k")), made=made, token=text("o"))
 
 
 def _runs_to_json(ran: Mapping[ObjectId, Runs]) -> list[list[object]]:
@@ -151,7 +154,7 @@ class Codec:
             "holder": record.holder,
             **({"noted": True} if record.noted else {}),
         }
-        # absent where there is nothing to say, as in the records of before
+        # absent where there is nothing to say, as in the earlier records
         meta |= {"ran": _runs_to_json(record.ran)} if record.ran else {}
         meta |= {name: text for name, text in (("rerun", record.rerun), ("asked", record.asked)) if text}
         meta |= {"guard": guard} if (guard := record.guard.to_json()) else {}

@@ -5,7 +5,7 @@ It is as old as one epoch: whatever ends that ends the state too. What was store
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agent.desired.gate import Gate
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from agent.desired.compiler import DesiredState
     from agent.engine.renderers import Rendered
+    from agent.engine.settled import Settled
     from agent.manifests.documents import ParsedFile
     from agent.values.ids import ObjectId, Revision
     from agent.values.problems import Problem
@@ -42,7 +43,7 @@ class Compiled:
 
     `desired_digests` are the fingerprints of its objects, `commit` the newest that has this content, `variables` the version of those that
     the cluster holds, `disclosed` what is known of those that are. The same generation and content give the same, so nothing is compiled twice, unless something is held: a key may be there by now.
-    `asked` is the fingerprint of what the spec asked of it.
+    `asked` is the fingerprint of what the spec asked of it, `rendered` how many bytes of memory what was rendered takes.
     """
 
     desired: DesiredState
@@ -53,6 +54,7 @@ class Compiled:
     variables: str = ""
     disclosed: Disclosed = NOTHING
     asked: str = ""
+    rendered: int = 0
 
     def serves(self, commit: str, variables: str) -> bool:
         """Whether compiling this commit with these variables would give the same."""
@@ -64,6 +66,15 @@ class Tried:
     """A version of the `variables` with which the last good commit could not be compiled, empty where they could not be read, and why."""
 
     variables: str
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A commit that holds more than is taken, read by a `generation` of the Application, and why."""
+
+    commit: str
+    generation: int
     problems: tuple[Problem, ...]
 
 
@@ -88,8 +99,9 @@ class State:
 
     `parsed` holds files by path, blob and layer, `verified` the blob by path of each SOPS file of `compiled` whose MAC verified, `untaken`
     those of a commit that was read since and could not be compiled. `unread` says why the newest commit could not be taken, until it can;
-    `gate` whether it may run. `tried` is there while the last good commit cannot be compiled with the values that variables have by now.
-    `release` warns of a release of Helm that stands beside the Application.
+    `refused` is one of which nothing is read again. `gate` says whether the newest may run.
+    `tried` is there while the last good commit cannot be compiled with the values that variables have by now.
+    `release` warns of a release of Helm that stands beside the Application. `settled` is there while the last run had nothing to do.
     """
 
     compiled: Compiled | None = None
@@ -99,11 +111,23 @@ class State:
     verified: Mapping[str, str] = field(default_factory=dict[str, str])
     untaken: Mapping[str, str] = field(default_factory=dict[str, str])
     unread: tuple[Problem, ...] = ()
+    refused: Refused | None = None
     tried: Tried | None = None
     rendering: Rendering | None = None
     gate: Gate = _UNASKED
     release: Problem | None = None
+    settled: Settled | None = None
 
     @property
     def desired(self) -> DesiredState | None:
         return self.compiled.desired if self.compiled else None
+
+    def refusal(self, commit: str, generation: int) -> tuple[Problem, ...]:
+        """Why nothing of a commit is read again, where that is so."""
+        refused = self.refused
+        return refused.problems if refused and (refused.commit, refused.generation) == (commit, generation) else ()
+
+    @property
+    def without_manifests(self) -> State:
+        """The same, of which the next run reads everything again."""
+        return replace(self, compiled=None, applied=None, parsed={}, rendering=None, settled=None)

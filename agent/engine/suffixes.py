@@ -224,8 +224,8 @@ class Surroundings(Protocol):
         """An object as it stands."""
         ...
 
-    def owner(self, key: ObjectId, met: Object) -> Literal["ours", "other", ""]:
-        """Which Application owns an object."""
+    def owner(self, key: ObjectId, met: Object) -> Literal["ours", "other", "before", ""]:
+        """Which Application owns an object: `before` is one that is gone, or of which nothing is proven."""
         ...
 
     def print(self, each: Generated, tree: Object) -> str:
@@ -261,7 +261,7 @@ class _Search:
     )
 
     async def standing(self, content: Content) -> Standing | None:
-        """The one that has this content: by its name, or of ours, by what it holds."""
+        """The one that has this content: by its name, or of ours and of one before us, by what it holds."""
         there = [
             (key, suffix, owner)
             for suffix, met in (await self._listed(content.id)).get(content.of.base, ())
@@ -310,12 +310,11 @@ class _Cluster:
         resource = (await self.run.ports.target.kinds()).of(key)
         return None if resource is None else await polling.get(self.run, resource, key.namespace, key.name)
 
-    def owner(self, key: ObjectId, met: Object) -> Literal["ours", "other", ""]:
-        """One that is gone owns nothing."""
+    def owner(self, key: ObjectId, met: Object) -> Literal["ours", "other", "before", ""]:
         observer = self.run.observer
         owner = ownership.prove(met, key, observer.installation, observer.owners)
         if owner not in self.run.known_applications:
-            return ""
+            return "before" if ownership.claimed(met) else ""
         return "ours" if owner == self.run.application_id.uid else "other"
 
     def print(self, each: Generated, tree: Object) -> str:

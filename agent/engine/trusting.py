@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def accepted(run: Run, given: Sequence[Origin], named: Revision) -> bool:
     """Whether the commits need no signature, or were accepted before. Raises ConfigError for a URL that no rule can be found for."""
-    return all(_rule(run, each.source) is None or _trust(run, each).accepted == each.of(named).commit for each in given)
+    return all(rule(run, each.source) is None or _trust(run, each).accepted == each.of(named).commit for each in given)
 
 
 async def check(run: Run, given: Sequence[Origin], revision: Revision) -> None:
@@ -36,8 +36,8 @@ async def check(run: Run, given: Sequence[Origin], revision: Revision) -> None:
 
 
 async def _check(run: Run, origin: Origin, revision: Revision) -> None:
-    rule, commit = _rule(run, origin.source), origin.of(revision).commit
-    if rule is None:
+    asked, commit = rule(run, origin.source), origin.of(revision).commit
+    if asked is None:
         return
     known = _trust(run, origin)
     if known.accepted == commit:
@@ -47,7 +47,7 @@ async def _check(run: Run, origin: Origin, revision: Revision) -> None:
         known = replace(known, commit=commit, seen=int(run.ports.clock.now()))
     try:
         signer = await run.ports.git.verify(
-            origin.source, origin.credential, commit, Demand(rule, known.accepted, known.seen)
+            origin.source, origin.credential, commit, Demand(asked, known.accepted, known.seen)
         )
     except SignatureError as error:
         if first:
@@ -56,9 +56,10 @@ async def _check(run: Run, origin: Origin, revision: Revision) -> None:
     await _note(run, origin, revision, Trust(known.repository, commit), "commit-accepted", signer=signer)
 
 
-def _rule(run: Run, source: Source) -> SignatureRule | ArtifactRule | None:
+def rule(run: Run, source: Source) -> SignatureRule | ArtifactRule | None:
+    """Whose signatures a source needs, if any. Raises ConfigError for a URL that no rule can be found for."""
     if source.oci is not None:
-        return next((rule for rule in run.grants.artifact_signatures if rule.serves(source.address)), None)
+        return next((each for each in run.grants.artifact_signatures if each.serves(source.address)), None)
     return rule_for(run.grants.signatures, source.address)
 
 

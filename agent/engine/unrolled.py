@@ -1,7 +1,7 @@
-"""Workloads that stand without a token: taking one over restarts nothing while the Secrets that it names hold what they held.
+"""Workloads that stand with another token, or none: taking one over restarts nothing while the Secrets that it names hold what they held.
 
-Other tools write no token into pod templates, and writing one restarts the pods. So a workload that is met without one stays without,
-and the record knows the token that it would have: it is written when that is another one.
+Other tools write no token into pod templates, an earlier Application wrote one of its own, and writing another restarts the pods. So a
+workload goes on with what it is met with, and the record knows the token that it would have: it is written when that is another one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from agent.manifests import order, suffixes
 from agent.values.errors import AgentError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from agent.engine.assembling import Assembled
     from agent.engine.context import Run
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is met for the first time: fingerprints of what Secrets hold, by their ids, and the workloads that have no token."""
+    """What is met for the first time: fingerprints of what Secrets hold, by their ids, and the tokens of workloads, empty for none."""
 
     contents: Mapping[ObjectId, str]
-    workloads: Collection[ObjectId]
+    workloads: Mapping[ObjectId, str]
 
 
 async def read(run: Run, met: Mapping[ObjectId, Object], objects: Mapping[ObjectId, Desired], kinds: Kinds) -> Standing:
@@ -40,24 +40,25 @@ async def read(run: Run, met: Mapping[ObjectId, Object], objects: Mapping[Object
     """
     wanted = [item for item in (objects[key] for key in met) if _is_secret(item) or _names_secret(item)]
 
-    async def one(item: Desired) -> tuple[Desired, str]:
+    async def one(item: Desired) -> tuple[Desired, str | None]:
         live: Object | None = met[item.id]
         if "data" not in live and "spec" not in live:
             resource = kinds.served(item.api_version, item.id.kind)
             try:
                 live = await polling.get(run, resource, item.id.namespace, item.id.name) if resource else None
             except AgentError:
-                return item, ""
+                return item, None
         if live is None:
-            return item, ""
+            return item, None
         if rollouts.rolls(item.id):
-            return item, "" if order.restart_token(live) else "none"
+            return item, order.restart_token(live)
         content = item.ignored.resolving(item.tree).without(live)
         return item, await pace.beside(run, content, lambda: _print(run, item.id, content))
 
     found = await run.ports.tasks.all([one(item) for item in wanted])
-    contents = {item.id: text for item, text in found if text and not rollouts.rolls(item.id)}
-    return Standing(contents, frozenset(item.id for item, text in found if text and rollouts.rolls(item.id)))
+    known = {item.id: text for item, text in found if text is not None}
+    workloads = {key: text for key, text in known.items() if rollouts.rolls(key)}
+    return Standing({key: text for key, text in known.items() if key not in workloads}, workloads)
 
 
 def _is_secret(item: Desired) -> bool:
@@ -74,7 +75,7 @@ def _print(run: Run, key: ObjectId, tree: Object) -> str:
 
 @dataclass(slots=True)
 class Stood:
-    """Which objects stand as they were met, while a run assembles them: Secrets with what they held, workloads without a token."""
+    """Which objects stand as they were met, while a run assembles them: Secrets with what they held, workloads with their token or none."""
 
     run: Run
     standing: Standing
@@ -85,15 +86,19 @@ class Stood:
         recorded = run.ledger.record.objects
         return cls(run, standing, {key for key, item in recorded.items() if item.stood and not rollouts.rolls(key)})
 
-    def is_unrolled(self, item: Desired, token: str, contents: Mapping[ObjectId, str]) -> bool:
-        """Whether a workload goes on without the token that it would have."""
+    def kept(self, item: Desired, token: str, contents: Mapping[ObjectId, str]) -> str | None:
+        """What a workload goes on with, which may be nothing, instead of the token that it would have; None for the latter.
+
+        It is decided once, and recorded before anything is sent: after that the Secrets hold what they are to hold.
+        """
+        if not rollouts.rolls(item.id):
+            return None
         known = self.run.ledger.record.objects.get(item.id)
-        if not token:
-            return False
-        if known is not None and known.uid:
-            return known.stood and known.roll == token
+        if known is not None and (known.uid or known.roll or known.stood):
+            return known.token if known.stood and known.roll == token else None
+        there = self.standing.workloads.get(item.id)
         named = {need for need in order.depends_on(item.tree) if contents.get(need)}
-        return item.id in self.standing.workloads and named <= self.secrets
+        return there if there != token and named <= self.secrets else None
 
     def note(self, done: Assembled) -> Assembled:
         """An assembled Secret, and whether it holds what it held when it was met."""

@@ -41,7 +41,7 @@ def exposed(documents: Sequence[Mapping], selection: Selection, sides: Sequence[
 
 
 def use(value: cipher.Text, aad: str) -> Use:
-    """What tells a value in its place from others."""
+    """What distinguishes a value in its place from others."""
     return cipher.type_of(value), cipher.plain_bytes(value), aad
 
 

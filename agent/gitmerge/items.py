@@ -32,7 +32,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """What one or both sides made of some items of the base; `at` is their number in the merged list, as far as ours tells."""
+    """What one or both sides made of some items of the base; `at` is their number in the merged list, as far as our side shows it."""
 
     at: int
     base: Many[Block]

@@ -138,7 +138,12 @@ def _dependency(given: Object, locked: Mapping[str, Object], folder: str, file: 
         base = "" if folder == "." else folder
         path = posixpath.normpath(posixpath.join(base, repository.removeprefix("file://")))
         if path.startswith(("..", "/")) or path == base:
-            raise ChartError("a dependency is a folder outside of the source", file=file, dependency=name)
+            raise ChartError(
+                "a dependency is a folder outside of the source",
+                hint="name a folder by its path from the chart's; those of spec.sources are at the root, with their names",
+                file=file,
+                dependency=name,
+            )
         return Dependency(name, repository, "", path)
     if not repository.startswith(("https://", "http://", "oci://")):
         raise ChartError(

@@ -15,15 +15,15 @@ from agent.manifests.builtin import CLEAR_FIELDS, group_of
 from agent.sops.files import sealed as sops
 from agent.sops.format import cipher
 from agent.sops.kubernetes import clear
-from agent.values.errors import AgentError, ManifestError, UnsupportedManifestError
+from agent.values.errors import AgentError, LimitError, ManifestError, UnsupportedManifestError
 from agent.values.problems import Problem
 from agent.values.secret import Sealed
-from agent.values.tree import format_path, get, get_text, walk
+from agent.values.tree import format_path, get, get_text, size, walk
 from agent.yaml.limits import Limits
 from agent.yaml.read import manifests as yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from agent.values.tree import Object, Tree
 
@@ -77,7 +77,7 @@ class Document:
 
     Fields, as text for people: `plaintext` has those of a Secret that hold a value in the clear, `unbound` what the MAC does not hold in
     its place. `variables`: a text is written as if something would put a value in. `rendered_from` is the folder of the overlay or chart
-    that gave the object.
+    that gave the object. `size` is how many keys and values it has.
     """
 
     file: str
@@ -90,6 +90,7 @@ class Document:
     unbound: str = ""
     variables: bool = False
     rendered_from: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,12 @@ class UnreadFile(Problem):
 
 @dataclass(frozen=True, slots=True)
 class ParsedFile:
-    """What one file gives. `failure` set: no documents."""
+    """What one file gives. `failure` set: no documents. `text` is how many bytes it has."""
 
     documents: tuple[Document, ...] = ()
     sealed: sops.SealedFile | None = None
     failure: UnreadFile | None = None
+    text: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,28 @@ def collect(parsed: Iterable[tuple[str, ParsedFile]]) -> Parsed:
     return Parsed(tuple(documents), sealed, tuple(failures))
 
 
+def refuse_many(found: Collection[Document], *, objects: int, values: int) -> None:
+    """Raises LimitError for more objects than one Application may have, or more keys and values in all of them."""
+    if len(found) > objects:
+        raise LimitError(
+            "there are more objects than the agent accepts",
+            hint="split the Application, or raise limits.objects in the operator's file",
+            limit=objects,
+            found=len(found),
+        )
+    if sum(each.size for each in found) > values:
+        raise many_values(values)
+
+
+def many_values(limit: int) -> LimitError:
+    """The objects of one Application have more keys and values than it may have."""
+    return LimitError(
+        "the objects have more keys and values than the agent accepts",
+        hint="split the Application, or raise limits.values and memory: see Sizing in docs/operations.md",
+        limit=limit,
+    )
+
+
 def parse_file(file: File, *, limits: Limits = _LIMITS) -> ParsedFile:
     """The documents of one file; never raises an AgentError."""
     try:
@@ -153,7 +177,7 @@ def parse_file(file: File, *, limits: Limits = _LIMITS) -> ParsedFile:
     documents = tuple(
         document for line, tree, opaque in trees for document in _documents(file, line, tree, sealed=opaque)
     )
-    return ParsedFile(documents, sealed)
+    return ParsedFile(documents, sealed, text=len(file.data))
 
 
 def _trees(file: File, sealed: sops.SealedFile | None, limits: Limits) -> list[tuple[int, Tree, bool]]:
@@ -229,6 +253,7 @@ def document(file: str, line: int, layer: int, item: Tree, *, sealed: bool) -> D
         plaintext=clear.listed(clear.plaintext(item)),
         unbound=clear.listed(clear.unbound(item)) if sealed else "",
         variables=_has_variables(item),
+        size=size(item),
     )
 
 

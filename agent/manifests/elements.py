@@ -10,12 +10,13 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from agent.manifests import builtin
-from agent.manifests.field_trees import SELF
+from agent.manifests.field_trees import DEEPEST, SELF
 from agent.manifests.fields import entries, is_apply_of
+from agent.manifests.lookup import Lookup
 from agent.values.tree import get_object
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from agent.manifests.field_trees import Elements
     from agent.values.tree import Object, Tree
@@ -30,12 +31,15 @@ def of_item(item: Object, keys: tuple[str, ...]) -> str:
 
 
 def leaves(node: Object) -> Iterator[Elements]:
-    """The fields of a FieldsV1 node."""
-    for element, below in node.items():
-        if isinstance(below, dict) and below:
-            yield from ((element, *rest) for rest in leaves(below))
-        else:
-            yield (element,)
+    """The fields of a FieldsV1 node. All that is `DEEPEST` in it is one."""
+    waiting: list[tuple[Elements, Object]] = [((), node)]
+    while waiting:
+        at, fields = waiting.pop()
+        for element, below in fields.items():
+            if isinstance(below, dict) and below and len(at) + 1 < DEEPEST:
+                waiting.append(((*at, element), below))
+            else:
+                yield (*at, element)
 
 
 def node(fields: Collection[Elements]) -> Object:
@@ -60,22 +64,15 @@ def applied_by(live: Object, manager: str) -> frozenset[Elements]:
     return frozenset(path for entry in entries(live) if is_apply_of(entry, manager) for path in owned(entry))
 
 
-def stands(tree: Tree, path: Elements) -> bool:
+def stands(tree: Object, path: Elements) -> bool:
     """Whether an object has a field, whatever it holds."""
-    for element in path:
-        mark, _, rest = element.partition(":")
-        if element == SELF:
-            return True
-        if mark == "f" and isinstance(tree, dict) and rest in tree:
-            tree = tree[rest]
-        elif mark in {"k", "v"} and isinstance(tree, list):
-            found = next((item for item in tree if _is(element, item)), None)
-            if found is None:
-                return False
-            tree = found
-        else:
-            return False
-    return True
+    return standing(tree)(path)
+
+
+def standing(tree: Object) -> Callable[[Elements], bool]:
+    """As `stands`, of many fields: each list is looked through once for all of them."""
+    lookup = Lookup(tree)
+    return lambda path: lookup.place(path[: path.index(SELF)] if SELF in path else path) is not None
 
 
 def without(tree: Object, fields: Collection[Elements]) -> Object:
@@ -102,12 +99,13 @@ def _with(tree: Tree, live: Tree, path: Elements) -> Tree:
         key = path[0].removeprefix("f:")
         known = tree if isinstance(tree, dict) else {}
         return {**known, key: _with(known.get(key), live[key], path[1:])} if key in live else tree
-    found = next((item for item in live if _is(path[0], item)), None) if isinstance(live, list) else None
+    selects = _selecting(path[0])
+    found = next(filter(selects, live), None) if isinstance(live, list) else None
     if not isinstance(found, dict):
         return tree
     identity: Object = {key: found[key] for key in _identity(path[0]) if key in found}
     items = tree if isinstance(tree, list) else []
-    place = next((index for index, item in enumerate(items) if _is(path[0], item)), len(items))
+    place = next((index for index, item in enumerate(items) if selects(item)), len(items))
     before = items[place] if place < len(items) else identity
     return [*items[:place], _with(before, found, path[1:]), *items[place + 1 :]]
 
@@ -124,13 +122,11 @@ def _without(tree: Tree, fields: Collection[Elements]) -> Tree:
     if not isinstance(tree, list):
         return tree
     items: list[Tree] = []
+    selecting = {element: _selecting(element) for element in {path[0] for path in fields}}
     for item in tree:
-        below: set[Elements] = set()
-        identity: frozenset[str] = frozenset()
-        for path in fields:
-            if _is(path[0], item):
-                below.add(path[1:])
-                identity = _identity(path[0])
+        selected = {element for element, selects in selecting.items() if selects(item)}
+        below = {path[1:] for path in fields if path[0] in selected}
+        identity = _identity(min(selected, default=""))
         left = _without(item, {path for path in below if path and path[0].removeprefix("f:") not in identity})
         bare = isinstance(left, dict) and left.keys() <= identity
         if () not in below and not (bare and (SELF,) in below):
@@ -144,14 +140,16 @@ def _identity(element: str) -> frozenset[str]:
     return frozenset(wanted if isinstance(wanted, dict) else ())
 
 
-def _is(element: str, item: Tree) -> bool:
+def _selecting(element: str) -> Callable[[Tree], bool]:
+    """Whether an item of a list is the one that an element names, which is read once for all of them."""
     mark, _, rest = element.partition(":")
     try:
         wanted: Tree = json.loads(rest)
     except ValueError:
-        return False
+        return lambda _: False
     if mark == "v":
-        return item == wanted
-    if not isinstance(item, dict) or not isinstance(wanted, dict):
-        return False
-    return builtin.item_key(item, tuple(wanted)) == tuple(wanted.values())
+        return lambda item: item == wanted
+    if not isinstance(wanted, dict):
+        return lambda _: False
+    keys, values = tuple(wanted), tuple(wanted.values())
+    return lambda item: isinstance(item, dict) and builtin.item_key(item, keys) == values

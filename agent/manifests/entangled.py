@@ -42,11 +42,10 @@ def find(live: Object, applied: Object, refused: Iterable[str]) -> Entangled:
 
     `refused` are written as the API server has them: `spec.ports[1].name`.
     """
+    stands = elements.standing(applied)
     paths = [tuple(_INDEX.sub("", field).split(".")) for field in refused]
     foreign = {
-        get_text(entry, "manager"): frozenset(
-            path for path in elements.owned(entry) if not elements.stands(applied, path)
-        )
+        get_text(entry, "manager"): frozenset(path for path in elements.owned(entry) if not stands(path))
         for entry in entries(live)
         if get_text(entry, "manager") not in {FIELD_MANAGER, RELEASED} and not get_text(entry, "subresource")
     }
@@ -67,7 +66,9 @@ def _meeting(has: frozenset[Elements], paths: list[tuple[str, ...]], *, exact: b
     """The fields at or below those that are refused, or else beside them; an item that is all theirs is taken as a whole."""
     met = {path for path in has if any(_names(path)[: len(at)] == at for at in (p if exact else p[:-1] for p in paths))}
     items = {item for path in met if (*(item := item_of(path)), SELF) in has}
-    return frozenset(path for path in has if path in met or any(path[: len(item)] == item for item in items))
+    return frozenset(
+        path for path in has if path in met or not items.isdisjoint(path[:length] for length in range(len(path) + 1))
+    )
 
 
 def _names(path: Elements) -> tuple[str, ...]:

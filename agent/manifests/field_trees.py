@@ -25,6 +25,8 @@ Apart: TypeAlias = Callable[[Elements, bool], bool]
 Divides: TypeAlias = Callable[[Elements], bool]
 """Whether the fields of a list's item are parts each, though the other set lacks it."""
 SELF = "."
+DEEPEST = 40
+"""Path elements; manifests have some twenty. A user may write sets of a thousand, with as many fields down there as an object has room for."""
 
 
 class Kind(Enum):
@@ -65,34 +67,44 @@ def union(*trees: Object) -> Object:
     return {key: found[0] if len(found) == 1 else union(*found) for key, found in below.items()}
 
 
-def compare(one: Object, other: Object, apart: Apart, divides: Divides, at: Elements = ()) -> Iterator[Part]:
+def compare(one: Object, other: Object, apart: Apart, divides: Divides) -> Iterator[Part]:
     """The parts of `one`, by how they stand to `other`.
 
     An item of a list that `other` lacks is one part, with all that is in it, unless it `divides`. An item that neither set has belongs to another
-    manager, and so does what `one` has in it. A map counts by its fields: that it exists says nothing.
+    manager, and so does what `one` has in it. A map counts by its fields: that it exists says nothing. What is `DEEPEST` is one part.
     """
-    for key in children(one):
-        below, place, known = get_object(one, key), (*at, key), key in other
-        if apart(place, known) or (not known and key.startswith("k:") and SELF not in below):
-            yield Part(place, below, Kind.APART)
-        elif not known and key.startswith("k:") and not divides(place):
-            yield Part(place, below, Kind.BEYOND)
-        elif children(below):
-            yield from compare(below, get_object(other, key), apart, divides, place)
+    open_: list[tuple[Object, Object, Elements, Iterator[str]]] = [(one, other, (), iter(children(one)))]
+    while open_:
+        node, beside, at, keys = open_[-1]
+        for key in keys:
+            value, place, known = node[key], (*at, key), key in beside
+            below = value if isinstance(value, dict) else {}
+            fields = children(below) if below else ()
+            if apart(place, known) or (not known and key.startswith("k:") and SELF not in below):
+                yield Part(place, below, Kind.APART)
+            elif not known and key.startswith("k:") and not divides(place):
+                yield Part(place, below, Kind.BEYOND)
+            elif fields and len(place) < DEEPEST:
+                open_.append((below, get_object(beside, key), place, iter(fields)))
+                break
+            else:
+                yield Part(place, below, Kind.SHARED if known or (below and not fields) else Kind.BEYOND)
         else:
-            yield Part(place, below, Kind.SHARED if known or SELF in below else Kind.BEYOND)
+            open_.pop()
 
 
 def only(parts: Iterable[Part], whole: Object) -> Object:
     """Of a set, these parts of it, and the maps and items that they stand in."""
     kept: Object = {}
+    nodes: dict[Elements, Object] = {}
     for part in parts:
-        node, source = kept, whole
-        for step in part.at[:-1]:
+        node, source = nodes.get(part.at[:-1], kept), whole
+        for step in part.at[:-1] if node is kept else ():
             source = get_object(source, step)
             below = node.setdefault(step, {SELF: {}} if SELF in source else {})
             assert isinstance(below, dict)
             node = below
+        nodes[part.at[:-1]] = node
         node[part.at[-1]] = part.below
     return kept
 

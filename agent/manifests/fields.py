@@ -6,6 +6,7 @@ others add fields, set the status or co-own a field at the same value.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from agent.manifests.lookup import Lookup
 from agent.values.tree import get, get_object, get_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable
 
     from agent.values.tree import Object, Path, Tree
 
@@ -56,7 +57,6 @@ def last_writer(live: Object, paths: Iterable[Path], *, besides: str) -> Writer 
     A removed field has no owner left: then it is the last writer of the object, the status aside. None where there is no other.
     """
     wanted = set(paths)
-    above = {path[:length] for path in wanted for length in range(len(path) + 1)}
     lookup = Lookup(live)
     at_paths: list[Writer] = []
     anywhere: list[Writer] = []
@@ -70,8 +70,7 @@ def last_writer(live: Object, paths: Iterable[Path], *, besides: str) -> Writer 
             get_text(entry, "subresource"),
         )
         anywhere.append(writer)
-        owned = _paths(lookup, live, get_object(entry, "fieldsV1"), ())
-        if any(path in above or any(path[:length] in wanted for length in range(len(path))) for path in owned):
+        if _meets(lookup, live, get_object(entry, "fieldsV1"), wanted):
             at_paths.append(writer)
     return max(at_paths or anywhere, key=lambda writer: writer.time, default=None)
 
@@ -98,12 +97,20 @@ def _owned_values(lookup: Lookup, value: Tree, node: Object, others: Object, fie
     return values
 
 
-def _paths(lookup: Lookup, value: Tree, node: Object, at: Path) -> Iterator[Path]:
-    """The live paths, list items by index, that a FieldsV1 node owns."""
+def _meets(lookup: Lookup, value: Tree, node: Object, wanted: Collection[Path]) -> bool:
+    """Whether a FieldsV1 node owns something live at, above or below one of these paths, list items by index."""
     below_it = children(node)
     if not below_it:
-        yield at
+        return True
+    ahead: defaultdict[str | int, set[Path]] = defaultdict(set)
+    for path in wanted:
+        if path:
+            ahead[path[0]].add(path[1:])
     for key in below_it:
         found = lookup.select(value, key)
-        if found is not None:
-            yield from _paths(lookup, found[1], get_object(node, key), (*at, found[0]))
+        if found is None:
+            continue
+        below = {()} if () in wanted else ahead.get(found[0])
+        if below and _meets(lookup, found[1], get_object(node, key), below):
+            return True
+    return False

@@ -6,7 +6,9 @@ path where it stands alone stay, and there the cluster keeps it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from agent.manifests import builtin
@@ -14,7 +16,7 @@ from agent.values import placeholders, sprig
 from agent.values.dataclass import replace
 from agent.values.errors import AgentError, PlaceholderError, RandomValueError
 from agent.values.expressions import MOST_DEPTH, Expression
-from agent.values.generated import TEXTS
+from agent.values.generated import JOINED, TEXTS, Generation
 from agent.values.ids import ObjectId
 from agent.values.placeholders import Placeholder
 from agent.values.secret import PUBLIC, Sealed
@@ -25,12 +27,13 @@ if TYPE_CHECKING:
 
     from agent.manifests.layers import Desired
     from agent.values.expressions import Expressions, Source
-    from agent.values.generated import Generation
     from agent.values.questions import Question
     from agent.values.tree import Leaf, Object, Path, Tree
 
 _AROUND: Final = frozenset({"goquote", "json", "rawjson", "indent", "concat", "clip"})
 """Operations that leave a value as it is where it stands alone."""
+_SIGNS: Final = re.compile(r"[!-/:-@\[-`{-~]*")
+"""What may stand between values that are joined: no letter, no digit, no space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,18 @@ def settle(
     """
     if forged := made.keys() & sources.keys():
         raise PlaceholderError("a renderer gives a value for one that a template makes up", placeholder=min(forged))
+    if joined := _joined(trees, sources, made):
+        joiner = _Renamer(sources, {}, {}, {}, {text: name for name, (text, _) in joined.items()})
+        trees = [map_leaves(tree, lambda _, leaf: joiner.leaf(leaf)) for tree in trees]
+        questions = [replace(each, args=tuple(map(joiner.text, each.args))) for each in questions]
+        sources, made = joiner.kept(), {**made, **{name: asked for name, (_, asked) in joined.items()}}
     made = {**made, **_changed(trees, sources, made)}
     found = {each: tuple(sorted(held, key=_rank)) for each, held in _holders(trees, sources, made, namespace).items()}
-    names = {each: _name(held[0], made[each]) for each, held in found.items()}
+    names = {each: _name(held[0], made[each], made) for each, held in found.items()}
     known = dict(names)
     for each in made:
         if each not in known and (beside := _used_by(each, made, names)):
-            known[each] = placeholders.of("generated", "behind", *beside, made[each].part)
+            known[each] = placeholders.of("generated", "behind", *beside, made[each].part, *_places(each, made))
     renamer = _Renamer(sources, known, {}, {})
     errors = {
         number: error
@@ -151,8 +159,10 @@ def _rank(holder: Holder) -> tuple[bool, str, str]:
     return not _is_secret(holder.object), holder.object.key, format_path(holder.path)
 
 
-def _name(holder: Holder, made: Generation) -> Placeholder:
-    return placeholders.of("generated", holder.object.key, *map(str, holder.path), made.part)
+def _name(holder: Holder, asked: Generation, made: Mapping[Placeholder, Generation]) -> Placeholder:
+    """By the leaf, and by the CA and the key that are given to it: with others it is another one."""
+    given = [text for text in asked.material if made.keys().isdisjoint(placeholders.named(text))]
+    return placeholders.of("generated", holder.object.key, *map(str, holder.path), asked.part, *given)
 
 
 def _holders(
@@ -190,6 +200,48 @@ def _changed(
             asked = replace(made[base], call=f"{made[base].call} {name}", then=steps)
             of.setdefault(base, {})[name] = asked
     return {name: each for several in of.values() if len(several) == 1 for name, each in several.items()}
+
+
+def _joined(
+    trees: Sequence[Tree], sources: Mapping[Placeholder, Source], made: Mapping[Placeholder, Generation]
+) -> dict[Placeholder, tuple[str, Generation]]:
+    """Texts of several values with nothing but signs between them, as `user:password`, that stand alone: each is one value, by its placeholder.
+
+    A value that stands alone itself, or in another such text, belongs to no text: an edit of one would not reach the other.
+    """
+    texts = [leaf for tree in trees for _, leaf in walk(tree) if isinstance(leaf, str) and placeholders.is_marked(leaf)]
+    alone = {found[0] for text in texts if (found := _alone(text, sources, made)) is not None}
+    wholes: dict[str, list[Placeholder]] = {}
+    for text in texts:
+        inner = _within(text, sources)
+        parts = placeholders.named(inner)
+        are_made = len(parts) > 1 and all(each in made and made[each].function in TEXTS for each in parts)
+        if are_made and alone.isdisjoint(parts) and _SIGNS.fullmatch(placeholders.without(inner)):
+            wholes[inner] = parts
+    uses = Counter(each for parts in wholes.values() for each in parts)
+    result: dict[Placeholder, tuple[str, Generation]] = {}
+    for inner, parts in wholes.items():
+        if all(uses[each] == 1 for each in parts):
+            first = made[parts[0]]
+            name = placeholders.of("generated", JOINED, inner)
+            result[name] = inner, Generation(JOINED, (inner,), "", f"{JOINED} {name}", first.file, first.line)
+    return result
+
+
+def _within(text: str, sources: Mapping[Placeholder, Source]) -> str:
+    """A text without base64 and quotes around it."""
+    for _ in range(MOST_DEPTH):
+        source = sources.get(Placeholder(text.rstrip("\n")))
+        if not isinstance(source, Expression) or source.op not in _AROUND | {"b64enc"}:
+            break
+        text = source.args[0]
+    return text.rstrip("\n")
+
+
+def _places(name: Placeholder, made: Mapping[Placeholder, Generation]) -> list[str]:
+    """Where a value is in the texts that are joined of it."""
+    joined = [each for each in made.values() if each.function == JOINED and name in each.args[0]]
+    return [str(placeholders.named(each.args[0]).index(name)) for each in joined]
 
 
 def _steps(
@@ -302,11 +354,14 @@ class _Renamer:
     names: Mapping[Placeholder, Placeholder]
     done: dict[Placeholder, Placeholder]
     made: dict[Placeholder, Source]
+    texts: Mapping[str, Placeholder] = field(default_factory=dict[str, "Placeholder"])
 
     def leaf(self, leaf: Leaf) -> Leaf:
         return self.text(leaf) if isinstance(leaf, str) and placeholders.is_marked(leaf) else leaf
 
     def text(self, text: str, depth: int = MOST_DEPTH) -> str:
+        for whole, name in self.texts.items():
+            text = text.replace(whole, name)
         return placeholders.replaced(text, lambda name: self._name(name, depth))
 
     def _name(self, name: Placeholder, depth: int) -> Placeholder:

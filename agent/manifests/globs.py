@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-import re2
-
 from agent.values.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import re2
 
 _PROGRAM: Final = 256 * 1024
 """Bytes of memory for one list: what fits matches a path of 512 characters in some 30 ms at worst, with all else of Python waiting."""
@@ -28,6 +28,9 @@ class Globs:
 
 
 def _compile(patterns: Sequence[str]) -> re2.Pattern:
+    # With the C++ library that it needs it takes 3 MiB, which an agent without Applications does without.
+    import re2  # noqa: PLC0415
+
     options = re2.Options()
     options.log_errors = False
     options.never_capture = True

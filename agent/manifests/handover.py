@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from agent.api.names import FIELD_MANAGER
@@ -40,7 +41,12 @@ def patch(live: Object, moves: Iterable[Move], claimed: frozenset[Elements] = fr
     listed = [(entry, has | claimed if is_apply_of(entry, FIELD_MANAGER) else has) for entry, has in listed]
     if listed == before:
         return []
-    fresh: list[Tree] = [{**entry, "fieldsV1": node(fields)} for entry, fields in listed if fields]
+    # what does not move stays as it is written, also where it is deeper than is distinguished
+    fresh: list[Tree] = [
+        entry if (entry, fields) == known else {**entry, "fieldsV1": node(fields)}
+        for (entry, fields), known in zip_longest(listed, before)
+        if fields
+    ]
     version = get_text(live, "metadata", "resourceVersion")
     return [
         {"op": "replace", "path": "/metadata/managedFields", "value": fresh},

@@ -1,4 +1,4 @@
-"""Which kinds a cluster serves, as discovery tells."""
+"""Which kinds a cluster serves, by discovery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The built-in kinds of Kubernetes and their scope, for where no cluster can be asked. As discovery of Kubernetes 1.36 tells."""
+"""The built-in kinds of Kubernetes and their scope, for where no cluster can be asked. As discovery of Kubernetes 1.36 lists them."""
 
 from __future__ import annotations
 

@@ -280,7 +280,7 @@ def _use(walk: _Walk, path: str, use: Use) -> None:
     if entry.kind == "submodule":
         raise UnsupportedManifestError(
             "submodules are not read",
-            hint="name its repository in spec.sources, or copy the files that are needed",
+            hint="name its repository in submodules of the source, or copy the files that are needed",
             file=path,
         )
     walk.uses.setdefault(path, set()).add(use)

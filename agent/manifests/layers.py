@@ -5,11 +5,11 @@ Fails per object: an identity with any fault, in any layer, is left out of `obje
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.manifests import documents as docs
-from agent.manifests import strategic
+from agent.manifests import ownership, strategic
 from agent.manifests.builtin import GROUPS, LAST_APPLIED, group_of
 from agent.manifests.ignoring import NOTHING, Ignored
 from agent.values.errors import (
@@ -57,6 +57,11 @@ class Desired:
     hook: Hook | None = None
 
     @property
+    def outline(self) -> Desired:
+        """Without what it holds, except whether it is left alone."""
+        return replace(self, tree=ownership.outline(self.tree), ignored=NOTHING, own=None)
+
+    @property
     def kept(self) -> Object:
         """The object as it is kept where it stands."""
         return self.ignored.without(self.tree)
@@ -64,7 +69,7 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """`failures` have no object where a document does not tell whose it is."""
+    """`failures` have no object where a document does not say which it is."""
 
     objects: Mapping[ObjectId, Desired]
     failures: tuple[Problem, ...]

@@ -18,7 +18,7 @@ from agent.manifests.handover import Move
 from agent.manifests.managers import RELEASED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from agent.manifests.field_trees import Elements
     from agent.manifests.ignoring import Ignored
@@ -53,28 +53,29 @@ class Leaving:
 def compute(tree: Object, live: Object, ignored: Ignored, *, replicas: bool = False) -> Leaving:
     """What becomes of a `tree`, which is without what pointers lead to, over what stands.
 
-    `replicas` tells that an autoscaler sets those that `tree` lacks.
+    With `replicas`, an autoscaler sets those that `tree` lacks.
     """
     theirs = ignored.of_managers(live)
     kept = elements.without(tree, theirs) if theirs else tree
+    in_tree, in_kept = elements.standing(tree), elements.standing(kept)
 
     def left(owned: Iterable[Elements], *, replicas: bool) -> frozenset[Elements]:
-        unapplied = frozenset(path for path in owned if not elements.stands(kept, path))
-        return ignored.among(path for path in unapplied if not _goes(path, kept, ignored)) | {
-            path for path in unapplied if (replicas and path == REPLICAS) or elements.stands(tree, path)
+        unapplied = frozenset(path for path in owned if not in_kept(path))
+        return ignored.among(path for path in unapplied if not _goes(path, in_kept, ignored)) | {
+            path for path in unapplied if (replicas and path == REPLICAS) or in_tree(path)
         }
 
     released = elements.applied_by(live, RELEASED)
     return Leaving(
         kept,
-        frozenset(path for path in theirs if elements.stands(tree, path) and not elements.stands(kept, path)),
+        frozenset(path for path in theirs if in_tree(path) and not in_kept(path)),
         left(elements.applied_by(live, FIELD_MANAGER) - theirs, replicas=replicas),
         # replicas that nothing sets any more stay: to remove them is to scale down to one
         released - left(released, replicas=True),
     )
 
 
-def _goes(path: Elements, kept: Object, ignored: Ignored) -> bool:
+def _goes(path: Elements, in_kept: Callable[[Elements], bool], ignored: Ignored) -> bool:
     """Whether a field is in a list's item that Git has not, or no more, and that is not ignored as such: an item without its keys is invalid."""
     items = (path[: index + 1] for index, element in enumerate(path) if element.startswith("k:"))
-    return any(not elements.stands(kept, item) and not ignored.among([(*item, SELF)]) for item in items)
+    return any(not in_kept(item) and not ignored.among([(*item, SELF)]) for item in items)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from agent.manifests.globs import Globs
@@ -72,6 +72,16 @@ def layers(source: Source) -> list[Layer]:
     return found
 
 
+def placed(
+    entries: Iterable[tuple[Entry, AgentError | None]], layer: Layer, within: str
+) -> tuple[Iterable[tuple[Entry, AgentError | None]], Layer]:
+    """Entries of a layer as paths of the repository that has theirs as a submodule, in the folder `within`."""
+    if not within:
+        return entries, layer
+    moved = ((replace(entry, path=f"{within}/{entry.path}"), error) for entry, error in entries)
+    return moved, Layer(layer.number, within if layer.path == "." else f"{within}/{layer.path}")
+
+
 def parse(listing: bytes, layer: Layer, *, rooted: bool = False) -> Iterator[tuple[Entry, AgentError | None]]:
     """Entries of `git ls-tree -r -z -l` of a layer's tree, or the lines of a layer out of the root's, whose names are `rooted`.
 
@@ -120,7 +130,7 @@ class Selection:
         layer: Layer,
         is_folder: Callable[[Entry], bool],
     ) -> tuple[list[Entry], list[tuple[str, AgentError]]]:
-        """Entries to read, sorted by path, and the refused. `is_folder` tells whether a symbolic link may lead to one."""
+        """Entries to read, sorted by path, and the refused. `is_folder` says whether a symbolic link may lead to one."""
         taken: list[Entry] = []
         refused: list[tuple[str, AgentError]] = []
         for number, (entry, wrong, counts) in enumerate(self._looked_at(entries, layer), 1):
@@ -174,7 +184,7 @@ class Selection:
         if entry.mode == SUBMODULE:
             return UnsupportedManifestError(
                 "submodules are not followed",
-                hint="name its repository in spec.sources and its folder in the layers, or exclude the path",
+                hint="name its repository in submodules of the source, or exclude the path",
                 file=entry.path,
                 layer=layer.path,
             )

@@ -95,6 +95,12 @@ def is_reconcile_disabled(tree: Object) -> bool:
     return _annotation(tree, ANNOTATION_RECONCILE) == "disabled"
 
 
+def outline(tree: Object) -> Object:
+    """As much of an object as `is_reconcile_disabled` looks at."""
+    word = _annotation(tree, ANNOTATION_RECONCILE)
+    return {"metadata": {"annotations": {ANNOTATION_RECONCILE: word}}} if word else {}
+
+
 def is_apply_if_absent(tree: Object) -> bool:
     """The object is made where it is missing and then left to others."""
     return _annotation(tree, ANNOTATION_APPLY) == "if-not-present"

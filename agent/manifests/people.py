@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from agent.api import names
@@ -85,18 +84,21 @@ def beside(live: Object, managers: tuple[str, ...], ignored: Ignored = nothing) 
     listed = fields.entries(live)
     if not any(are(entry, managers) for entry in listed):
         return _NOTHING
-    ours = _ours(listed)
-    found = [
-        (get_text(entry, "manager"), part)
-        for entry in listed
-        if are(entry, managers)
-        for part in _parts(entry, ours, ignored)
-        if part.kind != Kind.APART
-    ]
-    beyond = dict.fromkeys(Addition(excerpt(manager), part.at) for manager, part in found if part.kind == Kind.BEYOND)
-    named = tuple(islice((each for each in beyond if sum(map(len, each.at)) <= _LONGEST), MOST))
-    shared = any(part.kind == Kind.SHARED for _, part in found)
-    return Beside(shared, named if len(named) == len(beyond) else (*named, Addition(ALL, ())))
+    ours, shared, more = _ours(listed), False, False
+    named: dict[Addition, None] = {}
+    for entry in listed:
+        manager = excerpt(get_text(entry, "manager"))
+        for part in _parts(entry, ours, ignored) if are(entry, managers) else ():
+            shared = shared or part.kind == Kind.SHARED
+            if part.kind != Kind.BEYOND or (more and len(named) == MOST):
+                continue
+            if (addition := Addition(manager, part.at)) in named:
+                continue
+            if len(named) < MOST and sum(map(len, part.at)) <= _LONGEST:
+                named[addition] = None
+            else:
+                more = True
+    return Beside(shared, (*named, Addition(ALL, ())) if more else (*named,))
 
 
 _NOTHING = Beside()
@@ -117,7 +119,7 @@ def is_left(path: str, left: Collection[str]) -> bool:
 
 
 def _stays(part: Part, left: Collection[str]) -> bool:
-    return part.kind == Kind.APART or (part.kind == Kind.BEYOND and is_left(str(part), left))
+    return part.kind == Kind.APART or (part.kind == Kind.BEYOND and bool(left) and is_left(str(part), left))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Digests that are read as public: in names, labels, annotations and all other places where no secret may stand.
 
 A chart puts a digest of its Secret there, so that pods start again with it. The digest of what a value stands for while it is rendered
-does that as well: it moves when the ciphertext does, and tells nothing of the value. Where a secret may stand, a digest is one of the
+does that as well: it changes when the ciphertext does, and says nothing about the value. Where a secret may stand, a digest is one of the
 value, and as secret as that.
 """
 

@@ -151,7 +151,7 @@ class _Reader:
             return self._made(Expression("b64enc", (self._operand(plain, at),)))
         if not placeholders.is_marked(text):
             return text
-        text = self._bared(text)
+        given, text = text, self._bared(text)
         parts = placeholders.split(text)
         found = [self._source(Placeholder(part)) for part in parts[1::2]]
         if any(not part for part in parts[2:-1:2]):
@@ -163,9 +163,14 @@ class _Reader:
             return references[0] if len(text) == placeholders.LENGTH else _with_references(parts, references)
         if len(text) == placeholders.LENGTH:
             return self._made(found[0]) if isinstance(found[0], Expression) else found[0]
-        if len(found) == 1 and not parts[0] and not parts[2].strip("\n"):
+        if len(found) == 1 and not parts[0] and not parts[2].strip("\n") and not self._is_escaped(given):
             return self._made(Expression("clip", (parts[1], parts[2])))
         return self._made(Expression("concat", (self._operand(text, at),)))
+
+    def _is_escaped(self, text: str) -> bool:
+        """Whether it is all one text that was within quotes, where line breaks at the end are as they are written."""
+        source = self.sources.get(Placeholder(text))
+        return isinstance(source, Expression) and source.op in _ESCAPES
 
     def _made(self, expression: Expression) -> Sealed:
         """The leaf of an expression, which is kept with all that it is made of."""
@@ -173,7 +178,7 @@ class _Reader:
         labels = self.kept([expression.placeholder])
         behind = (each for each in self.behind([expression.placeholder]).values() if not isinstance(each, Expression))
         public = all(isinstance(each, Sealed) and each.type == PUBLIC for each in behind)
-        return expression.sealed(excerpt(" + ".join(labels)), public=public)
+        return expression.sealed(excerpt(" + ".join(labels)) or expression.op, public=public)
 
     def kept(self, given: Iterable[Placeholder]) -> dict[str, None]:
         """The labels of what stands behind placeholders, which is kept."""

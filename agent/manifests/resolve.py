@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from agent.manifests.references import Reference
     from agent.values.expressions import Expressions
+    from agent.values.hashing import Salts
     from agent.values.tree import Leaf, Object, Path
 
 
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
 class Pending:
     """What leaves of an object are made of once the stores have answered.
 
-    `inputs` are by placeholder: opened values, which may hold references, and references. `expressions` are those of the leaves.
+    `inputs` are by placeholder: opened values, which may hold references, and references. `expressions` are those of the leaves. Without
+    `salts` no hash has a value.
     """
 
     expressions: Expressions
     inputs: Object
+    salts: Salts | None = None
 
     def made(
         self, values: Mapping[Reference, Secret], clock: Callable[[], float], deadline: float
@@ -47,7 +50,7 @@ class Pending:
             if not isinstance(value, str | Secret):
                 raise HeldError("value is not decrypted", placeholder=placeholder)
             found[placeholder] = value if isinstance(value, Secret) else Secret(value, placeholder)
-        return Evaluation(self.expressions.known, found, clock, deadline)
+        return Evaluation(self.expressions.known, found, clock, deadline, self.salts)
 
 
 def unseal(

@@ -1,8 +1,8 @@
 """Values as `dataclasses` makes them, without what that costs at each start: see docs/decisions/0020-dataclasses-of-our-own.md.
 
 `dataclass`, `field` and `replace` take a part of what the standard library's take and mean the same. What a class compares and shows
-is made when it is defined, its `__init__` when it is first called: of the classes that a command loads it calls a few. No inheritance
-among dataclasses, no `super()` in them.
+is made when it is defined. Its `__init__` is compiled once there are twenty values: of most classes that a command
+loads it makes fewer. No inheritance among dataclasses, no `super()` in them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _NOTHING: Final = object()
+_FEW: Final = 20
+"""Values of a class that are made field by field: each takes a few microseconds more, and to compile takes a hundred."""
 
 
 class _Field:
@@ -25,6 +27,13 @@ class _Field:
         self.factory = factory
         self.repr = shown
         self.compare = compare
+
+    @property
+    def needed(self) -> bool:
+        return self.default is _NOTHING and self.factory is None
+
+    def usual(self) -> object:
+        return self.default if self.factory is None else self.factory()
 
 
 @overload
@@ -56,10 +65,19 @@ def dataclass(*, slots: Literal[True], frozen: bool = False) -> Callable[[type[_
         fields = {name: _field(body.pop(name, _NOTHING)) for name in cls.__annotations__}
         names = tuple(fields)
         key = _key([name for name, each in fields.items() if each.compare])
+        left = _FEW
 
         def __init__(self: object, *args: object, **kwargs: object) -> None:  # noqa: N807
-            new.__init__ = _initializer(new, fields, frozen=frozen)
-            new.__init__(self, *args, **kwargs)
+            nonlocal left
+            left -= 1
+            given = dict(zip(names, args, strict=False)) | kwargs
+            if left < 0 or len(given) != len(args) + len(kwargs) or not _fit(given, fields):
+                # It also says what is wrong with arguments.
+                new.__init__ = _initializer(new, fields, frozen=frozen)
+                new.__init__(self, *args, **kwargs)
+                return
+            for name, each in fields.items():
+                getattr(new, name).__set__(self, given[name] if name in given else each.usual())
 
         def __eq__(self: object, other: object) -> bool:  # noqa: N807
             return key(self) == key(other) if other.__class__ is self.__class__ else NotImplemented
@@ -101,6 +119,10 @@ def _key(names: list[str]) -> Callable[[object], tuple[object, ...]]:
     if len(names) > 1:
         return attrgetter(*names)
     return lambda value: tuple(getattr(value, name) for name in names)
+
+
+def _fit(given: dict[str, object], fields: dict[str, _Field]) -> bool:
+    return given.keys() <= fields.keys() and all(name in given or not each.needed for name, each in fields.items())
 
 
 def _initializer(cls: type, fields: dict[str, _Field], *, frozen: bool) -> Callable[..., None]:

@@ -20,6 +20,7 @@ from agent.values.secret import PUBLIC, Sealed, Secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from agent.values.hashing import Salts
     from agent.values.questions import Question
 
 MOST_OUTPUT: Final = 1024 * 1024
@@ -28,6 +29,14 @@ _TOGETHER: Final = 16 * MOST_OUTPUT
 """Characters of all results of an evaluation, since each is kept until its end."""
 MOST_DEPTH: Final = 32
 MOST_STEPS: Final = 10_000
+MOST_SLOW: Final = 32
+"""Hashes and passwords that take long by design, of one evaluation."""
+_SLOW_SECONDS: Final = 1.0
+"""What one of them adds to the deadline."""
+UNPLACED: Final = "bcrypt"
+"""A hash as a renderer asks for it; where it stands is not known there."""
+HASHED: Final = "hashed"
+"""A hash of a text at a place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +83,18 @@ class Expressions:
 
 @dataclass(slots=True)
 class Evaluation:
-    """The values of one Application's expressions. `known` and `inputs` are by placeholder, `deadline` is of the `clock`."""
+    """The values of one Application's expressions. `known` and `inputs` are by placeholder, `deadline` is of the `clock`.
+
+    Without `salts` no hash has a value.
+    """
 
     known: Mapping[str, Expression]
     inputs: Mapping[str, Secret]
     clock: Callable[[], float]
     deadline: float
+    salts: Salts | None = None
     _steps: int = 0
+    _slow: int = 0
     _size: int = 0
     _done: dict[Placeholder, Secret] = field(default_factory=dict["Placeholder", Secret], repr=False)
 
@@ -105,15 +119,29 @@ class Evaluation:
         self._step()
         operation = _operation(expression)
         arguments = [self._argument(text, depth - 1, indents=operation.indents) for text in expression.args]
-        if not isinstance(arguments[0], Secret):
-            raise PlaceholderError("an operation is on no sealed value", operation=expression.op)
-        result = operation.result(arguments[0], arguments[1:])
+        first = arguments[0]
+        if not isinstance(first, Secret):
+            if not operation.takes_clear:
+                raise PlaceholderError("an operation is on no sealed value", operation=expression.op)
+            first = Secret(first, expression.op)
+        result = self._result(operation, first, arguments[1:])
         size = derive.size(result)
         self._size += size
         if size > MOST_OUTPUT or self._size > _TOGETHER:
             raise LimitError("what is made of a sealed value is too long", hint=_HINT, limit=MOST_OUTPUT)
         self._done[placeholder] = result
         return result
+
+    def _result(self, operation: _Operation, value: Secret, rest: Sequence[str | Secret]) -> Secret:
+        self._slow += operation.is_slow
+        self.deadline += _SLOW_SECONDS * operation.is_slow
+        if self._slow > MOST_SLOW:
+            raise LimitError("too many slow functions of sealed values in one object", hint=_HINT, limit=MOST_SLOW)
+        if operation is not _OPERATIONS[HASHED]:
+            return operation.result(value, rest)
+        if self.salts is None or not isinstance(rest[0], str):
+            raise PlaceholderError("a hash of a sealed value is not made here")
+        return self.salts.hashed(value, rest[0])
 
     def _step(self) -> None:
         self._steps += 1
@@ -176,6 +204,9 @@ class _Operation:
     arguments: int = 1
     indents: bool = False
     """Whether a value of several lines is moved right as far as its placeholder, as the text around it is."""
+    is_slow: bool = False
+    takes_clear: bool = False
+    """Whether it may be on a text without a sealed value."""
 
 
 def _clip(value: Secret, rest: Sequence[str | Secret]) -> Secret:
@@ -183,6 +214,10 @@ def _clip(value: Secret, rest: Sequence[str | Secret]) -> Secret:
     if not isinstance(breaks, str) or breaks.strip("\n"):
         raise PlaceholderError("an operation on a sealed value is not known", operation="clip")
     return derive.clip(value, breaks)
+
+
+def _unplaced(_value: Secret, _rest: Sequence[str | Secret]) -> Secret:
+    raise PlaceholderError("a hash of a sealed value is used before it is known where it stands")
 
 
 def _indent(value: Secret, rest: Sequence[str | Secret]) -> Secret:
@@ -204,6 +239,9 @@ _OPERATIONS: Final[dict[str, _Operation]] = {
     "json": _Operation(lambda value, _: derive.json_string(value)),
     "rawjson": _Operation(lambda value, _: derive.json_string(value, html=False)),
     "goquote": _Operation(lambda value, _: derive.go_quoted(value)),
+    "derivePassword": _Operation(derive.master_password, arguments=5, is_slow=True, takes_clear=True),
+    UNPLACED: _Operation(_unplaced, takes_clear=True),
+    HASHED: _Operation(_unplaced, arguments=2, is_slow=True, takes_clear=True),
     **{
         name: _Operation(partial(derive.applied, name), arguments=1 + parameters)
         for name, (_, parameters) in sprig.FUNCTIONS.items()

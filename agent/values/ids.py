@@ -50,13 +50,22 @@ def short(commit: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Submodule:
+    """A commit of another repository that stands at a path of one. `url` is empty where only records know of it."""
+
+    path: str
+    url: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Revision:
     """A commit as fetched: full hash, the ref that led to it, who wrote it and when (Unix seconds). Texts come from Git: untrusted.
 
     Of an artifact, `commit` is the digest of its manifest, `sha256:…`, and `ref` the tag, "" where the digest pins it.
 
     `subject` is there for as long as the commit is in memory; records do without. `further` are those of an Application's further sources,
-    by name.
+    by name. `modules` are the submodules that are read, which the commit determines.
     """
 
     commit: str
@@ -65,6 +74,7 @@ class Revision:
     authored_at: int
     subject: str = field(default="", compare=False)
     further: tuple[tuple[str, Revision], ...] = ()
+    modules: tuple[Submodule, ...] = field(default=(), compare=False)
 
     @property
     def version(self) -> str:
@@ -76,10 +86,26 @@ class Revision:
         """The commits of all sources."""
         return frozenset((self.commit, *(each.commit for _, each in self.further)))
 
+    @property
+    def own(self) -> str:
+        """`main@1f0c3b2a9d4e`: that of the Application's own source."""
+        return f"{self.ref}@{short(self.commit)}" if self.ref else short(self.commit)
+
+    @property
+    def submodules(self) -> tuple[Submodule, ...]:
+        """Those of all sources, by paths that begin with the names of further ones."""
+        further = ((f"{name}/{each.path}", each) for name, part in self.further for each in part.modules)
+        return (*self.modules, *(Submodule(path, each.url, each.commit) for path, each in further))
+
+    def submodule_at(self, path: str) -> Submodule | None:
+        """The innermost submodule that a file is in."""
+        around = (each for each in self.submodules if path.startswith(f"{each.path}/"))
+        return max(around, key=lambda each: len(each.path), default=None)
+
     def __str__(self) -> str:
-        """`main@1f0c3b2a9d4e`, and behind it `, platform main@0a1b2c3d4e5f` for each further source."""
-        own = f"{self.ref}@{short(self.commit)}" if self.ref else short(self.commit)
-        return ", ".join((own, *(f"{name} {each}" for name, each in self.further)))
+        """`main@1f0c3b2a9d4e`, and behind it `, platform main@0a1b2c3d4e5f` for each further source, and `, vendor/shared 5e6f7a8b9c0d` for each submodule."""
+        further = (f"{name} {each.own}" for name, each in self.further)
+        return ", ".join((self.own, *further, *(f"{each.path} {short(each.commit)}" for each in self.submodules)))
 
 
 @dataclass(frozen=True, slots=True)

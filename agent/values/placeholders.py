@@ -82,6 +82,11 @@ def replaced(text: str, name: Callable[[Placeholder], Placeholder]) -> str:
     return _WHOLE.sub(lambda found: name(Placeholder(found.group())), text)
 
 
+def without(text: str) -> str:
+    """The text that stands around placeholders."""
+    return _WHOLE.sub("", text)
+
+
 def is_marked(text: str) -> bool:
     """Whether a text holds a placeholder, or a part of one."""
     return _PART.search(text) is not None

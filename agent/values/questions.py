@@ -1,7 +1,7 @@
 """Questions: what a template asked of a value that it did not know.
 
 It was rendered as if the answer were that for the placeholder. The value is asked when it is opened, before anything counts that was
-rendered. No operand and no answer goes into any message: it would tell of the value.
+rendered. No operand and no answer goes into any message: it would say something about the value.
 """
 
 from __future__ import annotations

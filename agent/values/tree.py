@@ -17,6 +17,19 @@ Path: TypeAlias = tuple[str | int, ...]
 """Keys and list indices from the root."""
 
 
+def size(tree: Tree) -> int:
+    """How many keys and values there are: what a tree takes in memory goes by that."""
+    count, waiting = 1, [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict | list):
+            count += 2 * len(node) if isinstance(node, dict) else len(node)
+            waiting += [
+                each for each in (node.values() if isinstance(node, dict) else node) if isinstance(each, dict | list)
+            ]
+    return count
+
+
 def walk(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, Leaf]]:
     """Every leaf with its path, depth first, in document order. Empty maps and lists have no leaf.
 
@@ -108,13 +121,16 @@ def get_text(tree: Tree, *path: str | int) -> str:
     return found if isinstance(found, str) else ""
 
 
+_MARKS: Final = frozenset('.[]"')
+
+
 def format_path(path: Path) -> str:
     """Readable form of a path: `spec.containers[0].image`; keys with dots or brackets are quoted: `data["tls.crt"]`."""
     text = ""
     for step in path:
         if isinstance(step, int):
             text += f"[{step}]"
-        elif step and not any(mark in step for mark in '.[]"'):
+        elif step and _MARKS.isdisjoint(step):
             text += f".{step}" if text else step
         else:
             text += f'["{step}"]'

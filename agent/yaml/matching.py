@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import TYPE_CHECKING, TypeAlias
 
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
@@ -105,6 +104,9 @@ def _anchors(old: List[Item], new: List[Item]) -> list[tuple[int, int]]:
 
 
 def _rising(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    # Only here, since few files have items that stand elsewhere.
+    from bisect import bisect_left
+
     tails: list[int] = []
     ends: list[int] = []
     previous: list[int] = []

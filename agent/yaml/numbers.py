@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import re
-import struct
 
 INT64_MIN, INT64_MAX, UINT64_MAX = -(2**63), 2**63 - 1, 2**64 - 1
+_INFINITY = float("inf")
 
 _BASES = {"0x": 16, "0b": 2, "0o": 8}
 _DIGITS = {2: "01", 8: "01234567", 10: "0123456789", 16: "0123456789abcdef"}
-_YAML_FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+_FLOAT = frozenset("0123456789.+-eE")
+"""Of text of these alone, Python takes for a float what YAML does."""
 _DOT_FLOAT = r"\.[0-9](?:_?[0-9])*(?:[eE][-+]?[0-9](?:_?[0-9])*)?"
 _MOST_DIGITS = 4000
 """Below the interpreter's own limit on the digits of an int; no number that long fits 64 bits but one of leading zeros."""
@@ -20,6 +20,11 @@ class Rounded(float):
     """A number of which the file has more digits than a float64 holds: what is encrypted of it would be another number."""
 
     __slots__ = ()
+
+
+def is_finite(value: float) -> bool:
+    """As `math.isfinite`: most files need nothing else of a library that has to be loaded."""
+    return -_INFINITY < value < _INFINITY
 
 
 def parse_int(text: str, base: int = 0) -> int | None:
@@ -47,10 +52,13 @@ def parse_int(text: str, base: int = 0) -> int | None:
 
 def parse_float(text: str) -> float | None:
     """A decimal number as YAML 1.2 spells it, underscores gone; None for other text and where it exceeds a float64."""
-    if len(text) > _MOST_DIGITS or not re.fullmatch(_YAML_FLOAT, text):
+    if len(text) > _MOST_DIGITS or not _FLOAT.issuperset(text):
         return None
-    value = float(text)
-    return None if math.isinf(value) else value
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if is_finite(value) else None
 
 
 def parse_dot_float(text: str) -> float | None:
@@ -58,7 +66,7 @@ def parse_dot_float(text: str) -> float | None:
     if len(text) > _MOST_DIGITS or not re.fullmatch(_DOT_FLOAT, text):
         return None
     value = float(text)
-    return None if math.isinf(value) else value
+    return value if is_finite(value) else None
 
 
 def exactly(text: str, value: float) -> float:
@@ -100,21 +108,21 @@ def _general(text: str) -> str:
 
 def float_text(value: float) -> str:
     """FormatFloat(value, 'g', -1, 64) in YAML's spelling: `1`, `1e+06`, `.inf`, `.nan`."""
-    if not math.isfinite(value):
-        return ".nan" if math.isnan(value) else "-.inf" if value < 0 else ".inf"
+    if not is_finite(value):
+        return ".inf" if value > 0 else "-.inf" if value < 0 else ".nan"
     return _general(repr(value))
 
 
 def decimal_text(value: float) -> str:
     """FormatFloat(value, 'f', -1, 64): never an exponent; `1` for 1.0, `+Inf`, `-Inf`, `NaN`."""
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "-Inf" if value < 0 else "+Inf"
+    if not is_finite(value):
+        return "+Inf" if value > 0 else "-Inf" if value < 0 else "NaN"
     return _fixed(*_shortest(repr(value)))
 
 
 def general_text(value: float) -> str:
     """FormatFloat(value, 'G', -1, 64), with a decimal digit where neither point nor exponent is: `1.0`, `1E+06`, `NaN`."""
-    if not math.isfinite(value):
+    if not is_finite(value):
         return decimal_text(value)
     text = _general(repr(value)).upper()
     return text if "." in text or "E" in text else f"{text}.0"
@@ -130,11 +138,13 @@ def json_text(value: float) -> str:
 
 def float32_text(value: float) -> str:
     """FormatFloat(value, 'g', -1, 32) in YAML's spelling: how sigs.k8s.io/yaml prints a key that is a float."""
+    import struct
+
     try:
         single = struct.pack("f", value)
     except OverflowError:
         return "-.inf" if value < 0 else ".inf"
-    if not math.isfinite(value):
+    if not is_finite(value):
         return float_text(value)
     rounded = struct.unpack("f", single)[0]
     for precision in range(9):

@@ -6,7 +6,6 @@ booleans and in times; underscores, bases and floats are the same. Base 60 and t
 
 from __future__ import annotations
 
-import base64
 import binascii
 from enum import Enum
 from functools import lru_cache
@@ -29,6 +28,7 @@ class ScalarError(Exception):
     """A scalar that its tag does not fit; the caller knows where it stands."""
 
 
+BREAKS = "\n\r\x85\u2028\u2029"
 _PREFIX = "tag:yaml.org,2002:"
 _WORDS: dict[str, bool | float | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -47,6 +47,8 @@ OLD_BOOLS = frozenset(_V2_WORDS) - frozenset(_WORDS)
 """Words that were booleans in YAML 1.1 and are text to go-yaml v3."""
 
 
+_OF_NUMBERS = frozenset("0123456789abcdefABCDEFxXoOtTZ+-_.:, ")
+"""What numbers and times are made of: text with anything else in it, as most that begins with a digit, is neither."""
 _KEPT = 128
 """Characters of a scalar that is remembered: longer ones would stay in memory by the thousand, and seldom come again."""
 
@@ -58,35 +60,33 @@ def plain(text: str, dialect: Dialect) -> Resolved:
 
 def plain_v2(text: str) -> str | int | float | bool | None:
     """The value of an untagged, unquoted scalar to go-yaml v2; a time is text."""
-    value = _known(text, Dialect.V2) if len(text) <= _KEPT else _plain(text, Dialect.V2)
+    value = _plain(text, Dialect.V2, _V2_WORDS)
     return text if isinstance(value, Timestamp) else value
 
 
 def plain_v3(text: str) -> Resolved:
     """The value of an untagged, unquoted scalar to go-yaml v3."""
-    return _known(text, Dialect.V3) if len(text) <= _KEPT else _plain(text, Dialect.V3)
+    return _plain(text, Dialect.V3, _WORDS)
 
 
-@lru_cache(maxsize=8192)
-def _known(text: str, dialect: Dialect) -> Resolved:
-    return _plain(text, dialect)
-
-
-def _plain(text: str, dialect: Dialect) -> Resolved:
-    words = _V2_WORDS if dialect is Dialect.V2 else _WORDS
+def _plain(text: str, dialect: Dialect, words: dict[str, bool | float | None]) -> Resolved:
     if text in words:
         return words[text]
     first = text[0]
     if first == ".":
         value = numbers.parse_dot_float(text)
-        return text if value is None else value
-    if first not in "0123456789+-":
+    elif first not in "0123456789+-" or not _OF_NUMBERS.issuperset(text):
         return text
-    time = timestamps.parse(text)
-    if time is not None:
-        return time
-    number = _number(text.replace("_", ""), dialect)
-    return text if number is None else number
+    else:
+        value = _known(text, dialect) if len(text) <= _KEPT else _time_or_number(text, dialect)
+    return text if value is None else value
+
+
+def _time_or_number(text: str, dialect: Dialect) -> Timestamp | int | float | None:
+    return timestamps.parse(text) or _number(text.replace("_", ""), dialect)
+
+
+_known = lru_cache(maxsize=8192)(_time_or_number)
 
 
 def _number(text: str, dialect: Dialect) -> int | float | None:
@@ -148,7 +148,7 @@ def _untimed(text: str, dialect: Dialect) -> Resolved:
 def _binary(text: str) -> str:
     packed = text.replace("\r", "").replace("\n", "")
     try:
-        raw = base64.b64decode(packed, validate=True)
+        raw = binascii.a2b_base64(packed, strict_mode=True)
     except (binascii.Error, ValueError):
         raise ScalarError from None
     return raw.decode("utf-8", "surrogateescape")

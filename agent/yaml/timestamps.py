@@ -19,8 +19,12 @@ _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 def parse(text: str) -> Timestamp | None:
     """The time that a plain scalar is to go-yaml v3 (resolve.go, allowedTimestampFormats); None for other text."""
-    # Most text that begins with a digit is none, and few files have one: the pattern takes its time to compile.
-    match = re.fullmatch(_YAML, text) if text[4:5] == "-" else None
+    # Most text that begins with a digit is none, and few files have another than those of sops: the pattern takes its time to compile.
+    if text[4:5] != "-":
+        return None
+    if usual := _to_the_second(text):
+        return usual
+    match = re.fullmatch(_YAML, text)
     if match is None:
         return None
     zoned, bare = match.group(4, 5, 6, 7), match.group(9, 10, 11, 12)
@@ -30,8 +34,18 @@ def parse(text: str) -> Timestamp | None:
 
 def parse_rfc3339(text: str) -> Timestamp | None:
     """What Go's time.Parse(time.RFC3339, text) takes: the plaintext of an encrypted time. None for other text."""
+    if usual := _to_the_second(text):
+        return usual
     match = re.fullmatch(_RFC3339, text)
     return None if match is None else _timestamp(match.group(1, 2, 3), match.group(4, 5, 6, 7), match.group(8))
+
+
+def _to_the_second(text: str) -> Timestamp | None:
+    """As sops writes a file's time: `2026-11-30T06:40:00Z`. None for other text."""
+    date, clock = (text[:4], text[5:7], text[8:10]), (text[11:13], text[14:16], text[17:19])
+    if len(text) != 20 or text[4::3] != "--T::Z" or not text.isascii() or not "".join(date + clock).isdecimal():
+        return None
+    return _timestamp(date, (*clock, None), "Z")
 
 
 def _timestamp(date: tuple[str, ...], clock: tuple[str | None, ...], zone: str) -> Timestamp | None:

@@ -1,1 +1,1 @@
-"""The parsers under inputs that nobody would write: mutated, spliced together, and repeated until they are large."""
+"""The parsers under inputs that no one would write: mutated, spliced together, and repeated until they are large."""

@@ -64,7 +64,7 @@ class Progress:
         number, _, size, target, _ = _HEAD.unpack_from(self._map)
         _HEAD.pack_into(self._map, 0, number, steps, size, target, check.encode())
 
-    def tell(self, kind: str, where: str) -> None:
+    def report(self, kind: str, where: str) -> None:
         text = f"{kind}\n{where}".encode()[:_TEXT]
         self._map[_HEAD.size : _HEAD.size + _TEXT] = text.ljust(_TEXT, b"\0")
 
@@ -77,7 +77,7 @@ class Progress:
         return _HEAD.unpack_from(self._map)[0]
 
     def finding(self, kind: str = "", where: str = "") -> Finding:
-        """What the child told, or what its parent saw."""
+        """What the child reported, or what its parent saw."""
         number, _, size, target, check = _HEAD.unpack_from(self._map)
         if not kind:
             kind, _, where = self._map[_HEAD.size : _HEAD.size + _TEXT].rstrip(b"\0").decode().partition("\n")
@@ -86,8 +86,11 @@ class Progress:
 
 
 def seconds(size: int) -> float:
-    """CPU time that parsing may take: a second, and in proportion where the input is larger than 128 KiB."""
-    return max(1.0, size / _UNIT)
+    """CPU time that parsing may take: two seconds, and in proportion where the input is larger than 128 KiB.
+
+    Many aliases take half of it on a quiet machine; cores that are shared take longer for the same.
+    """
+    return 2 * max(1.0, size / _UNIT)
 
 
 def run(
@@ -133,7 +136,7 @@ def _step(progress: Progress, check: Check, made: Input, base: int) -> None:
         _found(progress, "hang", _place(error.__traceback__))
     except MemoryError as error:
         _found(progress, "memory", _place(error.__traceback__))
-    except Exception as error:  # noqa: BLE001  # what nobody foresaw is what is looked for
+    except Exception as error:  # noqa: BLE001  # any unexpected error is a finding
         _found(progress, "crash", f"{type(error).__name__} at {_place(error.__traceback__)}")
     if _peak() > base + MEMORY:
         _found(progress, "memory", f"{(_peak() - base) >> 20} MiB")
@@ -145,7 +148,7 @@ def _late(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _found(progress: Progress, kind: str, where: str) -> NoReturn:
-    progress.tell(kind, where)
+    progress.report(kind, where)
     os._exit(FOUND)
 
 

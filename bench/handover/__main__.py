@@ -101,10 +101,10 @@ def row(verdict: Verdict) -> str:
 
 
 def _explain(verdict: Verdict) -> None:
-    told: Counter[str] = Counter()
+    shown_of: Counter[str] = Counter()
     for fault in verdict.faults:
-        told[fault.kind] += 1
-        if told[fault.kind] <= _SHOWN:
+        shown_of[fault.kind] += 1
+        if shown_of[fault.kind] <= _SHOWN:
             print(f"      {fault}", flush=True)
 
 

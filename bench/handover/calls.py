@@ -1,4 +1,4 @@
-"""What the API server's audit log says: a `Call` an event, the agents told apart by the ids of their tokens."""
+"""What the API server's audit log says: a `Call` an event, with the agents distinguished by the ids of their tokens."""
 
 from __future__ import annotations
 

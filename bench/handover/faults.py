@@ -175,7 +175,7 @@ def blocked(commits: Commits) -> None:
 
 
 def _unblock(commits: Commits) -> None:
-    """The next commit mends the gate, and brings back what the one before took away."""
+    """The next commit repairs the gate, and brings back what the one before took away."""
     _ = commits.commit(change=[GATE, *(f"configmaps/core-{each}" for each in range(CORE)), "configmaps/passing-0"])
 
 

@@ -264,16 +264,16 @@ def _forget_records(fleet: Fleet, commits: Commits) -> None:
 
 
 def _record_lost(fleet: Fleet, commits: Commits, *, since: float) -> list[Fault]:
-    """Whether the new owner told of it, in an event and in a condition."""
+    """Whether the new owner reported it, in an event and in a condition."""
     namespace = commits.tenant.namespace
 
-    def told() -> bool:
+    def reported() -> bool:
         calls = [call for call in fleet.log.read() if call.namespace == namespace and call.received >= since]
         event = any(reason == "RecordLost" for reason, _ in commits.tenant.events())
         return event and any(judge.says(call.status, "RecordLost") for call in calls if call.status is not None)
 
     try:
-        _ = wait_until(told, 10, "the loss of the record is told", interval=0.2)
+        _ = wait_until(reported, 10, "the loss of the record is reported", interval=0.2)
     except NotReadyError:
         return [Fault("record", namespace, "its records are gone, and no event or no condition says so")]
     return []

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from agent.engine.renderers import Cluster
-from agent.manifests import rendered
+from agent.manifests import hashed, rendered
 from agent.manifests.rendered import Output
 from agent.values import placeholders
 from agent.values.errors import AgentError
 from agent.values.expressions import Evaluation
+from agent.values.fingerprint import Fingerprinter
+from agent.values.hashing import Salts
 from agent.values.reveal import reveal
 from agent.values.secret import Sealed, Secret
 from agent.values.tree import map_leaves
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 CLUSTER: Final = Cluster("v1.36.3", frozenset({"v1", "apps/v1", "apps/v1/Deployment"}))
 _SECONDS: Final = 10
+_SALTS: Final = Salts(Fingerprinter.derive(Secret(b"equivalence" * 3, "key"), "applied"), "1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +71,13 @@ def opened(given: Rendered, sealing: Sealing, values: Mapping[str, str]) -> Open
     sources: dict[Placeholder, Source] = {sealing.placeholders[name]: sealing.leaves[name] for name in values}
     sources.update(given.expressions)
     sources.update(made)
-    found = rendered.read([Output(each.file, each.tree) for each in given.objects], sources, handed)
+    placed = hashed.placed([each.tree for each in given.objects], sources)
+    outputs = [Output(each.file, tree) for each, tree in zip(given.objects, placed.trees, strict=True)]
+    found = rendered.read(outputs, placed.sources, handed)
     secrets: dict[str, Secret] = {sealing.placeholders[name]: Secret(text, name) for name, text in values.items()}
     secrets |= {key: Secret(f"made by {leaf.label}", leaf.label) for key, leaf in made.items()}
     known = {**given.expressions, **found.expressions.known}
-    evaluation = Evaluation(known, secrets, time.monotonic, time.monotonic() + _SECONDS)
+    evaluation = Evaluation(known, secrets, time.monotonic, time.monotonic() + _SECONDS, _SALTS)
     by_id = {leaf.id: Secret(values[name], name) for name, leaf in sealing.leaves.items() if name in values}
     by_id |= {key: secrets[key] for key in made}
 

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.engine.renderers import Chart, SourceTree
 from agent.values.errors import AgentError
-from agent.values.ids import ApplicationId
-from agent.values.tree import get
+from agent.values.tree import get, map_leaves
 from agent.yaml.read import manifests
 from testbed.equivalence import openings
 from testbed.equivalence.openings import CLUSTER, Sealing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Hashable, Iterable
 
-    from agent.engine.renderers import Rendered, RenderPort
+    from agent.engine.renderers import Rendered
     from agent.values.tree import Path, Tree
 
 VALUES: Final = {
@@ -55,6 +55,9 @@ STEPS: Final = (
     *("sortAlpha", 'dict "k"', 'tuple "a"', 'append (list "a")', 'prepend (list "a")', "compact", "reverse"),
     *('tpl "{{ . }}"', 'ternary "y" "n" true', 'and "a"', 'or ""', 'set (dict) "k"', "squote | quote"),
 )  # fmt: skip
+SLOW_STEPS: Final = ("bcrypt", 'htpasswd "u"', 'derivePassword 1 "long" "p" "u"')
+_SLOW_SHARE: Final = 0.002
+"""Each takes a tenth of a second, several times over."""
 SURROUNDINGS: Final = {
     "quoted": 'apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData:\n  x: "{{ $x }}"\n',
     "by quote": "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData:\n  x: {{ $x | quote }}\n",
@@ -72,8 +75,10 @@ _PATHS: Final[dict[str, Path]] = {
     "in an argument": ("spec", "containers", 0, "args", 0),
 }
 _AT: Final[Path] = ("stringData", "x")
+_HASH: Final = re.compile(r"\$2a\$10\$[./A-Za-z0-9]{53}")
 _SEALING: Final = Sealing.of("a")
-_APPLICATION: Final = ApplicationId("shop", "web", "1")
+_KEPT: Final = 20_000
+"""Renders; most that are asked for again are of a single step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,43 +104,60 @@ class Pipeline:
 def drawn(seed: int, count: int) -> list[Pipeline]:
     """So many, the same ones for the same seed."""
     draw = random.Random(seed)
-    return [
-        Pipeline(
-            tuple(draw.choices(STEPS, k=draw.randint(1, 3))),
-            draw.choice(list(VALUES)),
-            draw.choice(list(SURROUNDINGS)),
-        )
-        for _ in range(count)
-    ]
+
+    def one() -> Pipeline:
+        steps = draw.choices(STEPS, k=draw.randint(1, 3))
+        if draw.random() < _SLOW_SHARE:
+            steps.insert(draw.randint(0, 1), draw.choice(SLOW_STEPS))
+        return Pipeline(tuple(steps), draw.choice(list(VALUES)), draw.choice(list(SURROUNDINGS)))
+
+    return [one() for _ in range(count)]
 
 
-async def judged(renderers: RenderPort, pipeline: Pipeline) -> str:
-    """What comes of one: a class of `CLASSES`, or a fault."""
-    value = VALUES[pipeline.value]
-    given = await _rendered(renderers, pipeline.files(_SEALING.placeholders["a"]))
-    plain = await _rendered(renderers, pipeline.files(value))
-    alone = plain if plain.error is None else await _rendered(renderers, pipeline.files(value, surrounded=False))
-    if given.error is not None:
-        return "Helm refuses too" if alone.error is not None else "refused"
-    try:
-        found = openings.opened(given, _SEALING, {"a": value})
-        ours = _by_name(found.trees())
-    except AgentError:
-        return "held"
-    if not found.holds:
-        return "held by a question"
-    if alone.error is not None:
-        return "Helm alone refuses"
-    expected = str(_text(_by_name(each.tree for each in alone.objects)["b"], _AT))
-    result = _compared(pipeline, _text(ours["b"], _AT), expected)
-    return result if result != "equal" else _surrounded(pipeline, ours["a"], expected, plain)
+class Judge:
+    """Says of pipelines what comes of them. What one shares with an earlier one is not rendered again: the sealed chart is that of any value."""
+
+    def __init__(self, render: Callable[[Chart], Rendered]) -> None:
+        self._render: Final = render
+        self._rendered: Final[dict[Hashable, Rendered]] = {}
+
+    def judged(self, pipeline: Pipeline) -> str:
+        """A class of `CLASSES`, or a fault."""
+        value, steps = VALUES[pipeline.value], pipeline.steps
+        given = self._chart((steps, pipeline.surrounding), pipeline.files(_SEALING.placeholders["a"]))
+        alone_at, alone_files = (steps, "", pipeline.value), pipeline.files(value, surrounded=False)
+        if given.error is not None:
+            return "refused" if (self._chart(alone_at, alone_files)).error is None else "Helm refuses too"
+        plain = self._chart(pipeline, pipeline.files(value))
+        alone = plain if plain.error is None else self._chart(alone_at, alone_files)
+        try:
+            found = openings.opened(given, _SEALING, {"a": value})
+            ours = _by_name(found.trees())
+        except AgentError:
+            return "held"
+        if not found.holds:
+            return "held by a question"
+        if alone.error is not None:
+            return "Helm alone refuses"
+        expected = str(_text(_by_name(_trees(alone))["b"], _AT))
+        result = _compared(pipeline, _text(ours["b"], _AT), expected)
+        return result if result != "equal" else _surrounded(pipeline, ours["a"], expected, plain)
+
+    def _chart(self, key: Hashable, files: dict[str, bytes]) -> Rendered:
+        if key not in self._rendered:
+            if len(self._rendered) == _KEPT:
+                del self._rendered[next(iter(self._rendered))]
+            asked = Chart("chart", SourceTree.of(files), "web", "shop", CLUSTER, now=0, values_files=("values.yaml",))
+            self._rendered[key] = self._render(asked)
+        return self._rendered[key]
 
 
 def _surrounded(pipeline: Pipeline, ours: Tree, expected: str, plain: Rendered) -> str:
     at = _PATHS.get(pipeline.surrounding, _AT)
     got = _text(ours, at)
-    if plain.error is None and got == _text(_by_name(each.tree for each in plain.objects)["a"], at):
+    if plain.error is None and got == _text(_by_name(_trees(plain))["a"], at):
         return "equal"
+    got, expected = _without_hashes(got), _HASH.sub("hash", expected)
     around = _AROUND.get(pipeline.surrounding, "{}").format(expected)
     if pipeline.surrounding == "encoded":
         return "equal" if got == around else "different in its surroundings"
@@ -178,9 +200,14 @@ def _words(text: Tree) -> list[str]:
     return str(text).strip("'\"\n []").split()
 
 
-async def _rendered(renderers: RenderPort, files: dict[str, bytes]) -> Rendered:
-    asked = Chart("chart", SourceTree.of(files), "web", "shop", CLUSTER, now=0, values_files=("values.yaml",))
-    return await renderers.helm(_APPLICATION, asked)
+def _trees(given: Rendered) -> list[Tree]:
+    """The objects of a render over plain values, with the hashes that it asks for."""
+    return openings.opened(given, _SEALING, {}).trees() if given.expressions else [each.tree for each in given.objects]
+
+
+def _without_hashes(tree: Tree) -> Tree:
+    """The salt of a hash is by its place, and so another one in each surrounding."""
+    return map_leaves(tree, lambda _, leaf: _HASH.sub("hash", leaf) if isinstance(leaf, str) else leaf)
 
 
 def _by_name(trees: Iterable[Tree]) -> dict[str, Tree]:

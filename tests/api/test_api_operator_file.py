@@ -225,12 +225,18 @@ def test_what_is_no_proxy(url: str):
         assert refused.value.facts["field"] == f"{group}.proxy.url"
 
 
-def test_which_hosts_are_direct():
-    proxy = operator.parse({"git": {"proxy": {"url": "http://proxy:3128", "direct": ["*.svc", "10.*"]}}}).git.proxy
+@pytest.mark.parametrize(
+    ("pattern", "direct", "proxied"),
+    [
+        ("*.svc", ["gitea.shop.svc"], ["svc", "Gitea.SVC.example.com"]),
+        (".svc", ["gitea.shop.svc", "Gitea.Shop.SVC"], ["svc", "gitea.svc.example.com"]),
+        ("10.*", ["10.1.2.3"], ["110.1.2.3"]),
+        ("[fd00::1]", ["fd00::1", "[FD00::1]"], ["fd00::2"]),
+        ("fd00:*", ["fd00::1", "[fd00::1]"], ["fe00::1"]),
+    ],
+)
+def test_which_hosts_are_direct(pattern: str, direct: list[str], proxied: list[str]):
+    proxy = operator.parse({"git": {"proxy": {"url": "http://proxy:3128", "direct": [pattern]}}}).git.proxy
     assert proxy is not None
-    assert [proxy.of(host) for host in ("gitea.shop.svc", "10.1.2.3", "Gitea.SVC.example.com", "svc")] == [
-        "",
-        "",
-        "http://proxy:3128",
-        "http://proxy:3128",
-    ]
+    assert {proxy.of(host) for host in direct} == {""}
+    assert {proxy.of(host) for host in proxied} == {"http://proxy:3128"}

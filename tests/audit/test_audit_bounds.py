@@ -61,7 +61,7 @@ def test_the_commits_of_all_sources_are_named():
     entry = replace(ENTRY, revision=replace(ENTRY.revision, further=further))
     given = record.content(entry, agent="a", time="t")
     assert given.pop("sources") == [f"platform stable@{'b' * 40}", "charts @sha256:cd"]
-    assert given == alone, "one source is told of as before"
+    assert given == alone, "an entry with one source is as before"
 
 
 def test_a_list_that_is_cut_tells_how_many_more_there_are():

@@ -79,7 +79,7 @@ def reformatted(lines: list[bytes]) -> list[bytes]:
         (lambda lines: [], [("cut", 1, 16)]),
     ],
 )  # fmt: skip
-async def test_each_change_is_told_apart(chain: Path, kept: Kept, change, expected):
+async def test_each_change_has_its_own_finding(chain: Path, kept: Kept, change, expected):
     assert kinds(judge(change(lines_of(chain)), kept.anchor)) == expected
 
 

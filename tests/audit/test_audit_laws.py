@@ -82,7 +82,7 @@ def test_no_line_can_come_again(source: int, target: int):
 
 
 @given(place=places, action=st.text(min_size=1))
-def test_no_line_can_be_written_anew_even_with_every_hash_after_it(place: int, action: str):
+def test_no_line_can_be_rewritten_even_with_every_hash_after_it(place: int, action: str):
     head = record.head(record.read(LINES[place - 1][:-1]) or {}) if place else record.Head()
     forged = LINES[:place]
     for number, line in enumerate(LINES[place:]):

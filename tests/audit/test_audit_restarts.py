@@ -36,7 +36,7 @@ async def test_half_written_line_is_cut_and_recorded(chain: Path, kept: Kept, ke
     assert (note["action"], note["facts"]) == ("torn-line-cut", {"bytes": len(half)})
 
 
-async def test_file_that_is_only_half_a_line_begins_anew(tmp_path: Path, kept: Kept):
+async def test_file_that_is_only_half_a_line_is_started_over(tmp_path: Path, kept: Kept):
     path = tmp_path / "audit.jsonl"
     path.write_bytes(b'{"action":"op')
     await write_runs(path, kept, runs=1, each=1)

@@ -16,13 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.adapters.audit import record
-from agent.values.errors import AuditError
+from agent.values.errors import AuditError, ClusterUnavailableError
 from agent.values.ids import Revision
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from agent.adapters.audit.anchor import Anchor
     from agent.engine.ports import AuditEntry
 
 
@@ -85,6 +86,49 @@ async def test_many_writers_at_once_share_one_chain(tmp_path: Path, kept: Kept):
     assert report.records == 302
     runs = [json.loads(line)["run"] for line in lines_of(path)[1:-1]]
     assert runs == [run for run in dict.fromkeys(runs) for _ in range(3)], "entries of one call stay together"
+
+
+async def test_what_is_not_written_yet_is_known_and_how_long_writing_took_is_reported(tmp_path: Path, kept: Kept):
+    """A pipe that is full takes nothing, as a disk that hangs."""
+    reading, writing = os.pipe()
+    audit = await opened(tmp_path / "audit.jsonl", kept, stream=writing)
+    reported: list[tuple[bool, float]] = []
+    audit.observe = lambda done, seconds: reported.append((done, seconds))
+    before = audit.backlog
+    filling = asyncio.create_task(audit.write([replace(ENTRY, run="r" * 100)] * 1000))
+    await asyncio.sleep(0.2)
+    later = asyncio.create_task(audit.write([ENTRY]))
+    await asyncio.sleep(0)
+    (records, waited), reported_before = audit.backlog, list(reported)
+    reader = asyncio.create_task(asyncio.to_thread(_drain, reading))
+    await asyncio.gather(filling, later)
+    os.close(writing)
+    await reader
+    os.close(reading)
+    assert (before, records, reported_before) == ((0, 0.0), 1001, [])
+    assert waited > 0
+    assert reported[0][1] >= waited
+    assert [done for done, _ in reported] == [True, True]
+    assert audit.backlog == (0, 0.0)
+    await audit.close()
+
+
+async def test_a_write_that_fails_is_reported(tmp_path: Path, kept: Kept):
+    reading, writing = os.pipe()
+    os.close(reading)
+    audit = await opened(tmp_path / "audit.jsonl", kept)
+    audit._stream, reported = writing, []
+    audit.observe = lambda done, _: reported.append(done)
+    with pytest.raises(AuditError):
+        await audit.write([ENTRY])
+    assert (reported, audit.backlog) == ([False], (0, 0.0))
+    await audit.close()
+    os.close(writing)
+
+
+def _drain(reading: int) -> None:
+    while os.read(reading, 65_536):
+        pass
 
 
 async def test_cancelled_caller_leaves_the_chain_whole(tmp_path: Path, kept: Kept):
@@ -158,3 +202,45 @@ def test_text_from_outside_cannot_move_a_terminal_or_break_a_line(text: str):
     assert line.isascii()
     assert b"\n" not in line
     assert str(json.loads(line)["revision"]["author"]).isprintable()
+
+
+async def test_checkpoints_that_come_together_are_anchored_together_and_the_newest_stays(tmp_path: Path):
+    asked: list[Anchor] = []
+    go = asyncio.Event()
+
+    async def keep(anchor: Anchor) -> None:
+        asked.append(anchor)
+        await go.wait()
+
+    audit = await opened(tmp_path / "audit.jsonl", Kept())
+    audit._keep = keep
+    runs = [asyncio.create_task(audit.checkpoint(f"{number}")) for number in range(10)]
+    done, _ = await asyncio.wait(runs, timeout=0.2)
+    assert not done, "none returns before its record is anchored"
+    go.set()
+    await asyncio.gather(*runs)
+    await audit.close()
+    assert len(asked) <= 3
+    assert asked[-1].seq == audit.head.seq
+
+
+async def test_a_checkpoint_that_cannot_be_anchored_fails_for_all_that_waited_for_it_and_for_none_after_it(
+    tmp_path: Path,
+):
+    asked, fails = 0, True
+
+    async def keep(_: Anchor) -> None:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.01)
+        if fails:
+            raise ClusterUnavailableError("the API server does not answer")
+
+    audit = await opened(tmp_path / "audit.jsonl", Kept())
+    audit._keep = keep
+    came = await asyncio.gather(*(audit.checkpoint(f"{number}") for number in range(10)), return_exceptions=True)
+    assert [type(each) for each in came] == [ClusterUnavailableError] * 10
+    assert asked <= 3
+    fails = False
+    await audit.checkpoint("later")
+    await audit.close()

@@ -32,7 +32,7 @@ CODES = {1, 2, 3, 4, 5, 7, 8, 21, 23, 24, 25, 49, 51, 61, 91, 92, 100, 111, 112,
 """What sops ends with, of a command that failed."""
 
 OTHER = age.generate()[0]
-"""Somebody else's recipient."""
+"""The recipient of another user."""
 
 PLAIN = {
     "s.yaml": b"# note: canary-in-a-comment\na: canary-of-text\nn: 987654321012\nl:\n    - true\n    - canary-of-an-item\n"
@@ -171,10 +171,10 @@ class Witness:
             assert file["errors"], done.out
             return
         assert done.out == b"" or arguments[0] in {"verify", "updatekeys"} or "." in arguments, context
-        told = [line for line in done.err.splitlines() if line.startswith("agent: ") and ": warning: " not in line]
+        errors = [line for line in done.err.splitlines() if line.startswith("agent: ") and ": warning: " not in line]
         hints = [line for line in done.err.splitlines() if line.startswith("hint: ")]
         reported = done.out and (arguments[0] == "verify" or "." in arguments)
-        assert len(told) == (0 if reported else 1), context
+        assert len(errors) == (0 if reported else 1), context
         assert hints, context
 
     def listing(self) -> list[tuple[str, tuple[int, ...]]]:

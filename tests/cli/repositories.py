@@ -51,7 +51,7 @@ class Repository:
         self.git("commit", "-q", "-m", subject)
 
     def encrypt(self, name: str, text: str, *recipients: str) -> None:
-        """A file made anew, under a data key of its own."""
+        """A new file, under a data key of its own."""
         whom = ",".join(recipients or (self.shell.recipient,))
         made = self.shell.agent("encrypt", "--fresh", "--age", whom, "--filename-override", name, stdin=text.encode())
         assert made.code == 0, made.err

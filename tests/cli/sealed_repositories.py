@@ -65,8 +65,8 @@ class Repository:
 
     def migrate(self, *arguments: str, stdin: bytes = b"") -> Result:
         result = self.shell.agent("migrate", "sealed-secrets", "--sealing-key", self.key, *arguments, stdin=stdin)
-        told = result.out.decode() + result.err
-        assert not [canary for canary in CANARIES if canary in told]
+        shown = result.out.decode() + result.err
+        assert not [canary for canary in CANARIES if canary in shown]
         for path in self.shell.folder.rglob("*"):
             if path.is_file():
                 assert not [canary for canary in CANARIES if canary.encode() in path.read_bytes()], path

@@ -79,7 +79,7 @@ def asked(gpg_home: Path) -> int:
 
 
 @pytest.mark.parametrize("first", ["sops", "agent"])
-def test_what_was_told_to_either_is_known_to_both(shell: Shell, gpg_home: Path, locked: str, first: str) -> None:
+def test_a_passphrase_given_to_either_is_known_to_both(shell: Shell, gpg_home: Path, locked: str, first: str) -> None:
     (gpg_home / "answer").write_text(PASSPHRASE.replace("%", "%25"))
     programs = {"sops": shell.sops, "agent": shell.agent}
     assert programs.pop(first)("decrypt", locked).out == PLAIN

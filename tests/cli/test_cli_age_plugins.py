@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from conftest import Shell
 
 PLAIN = b"a: hunter2\n"
-RECIPIENT = age_bech32.encode("age1toy", b"somebody")
-IDENTITY = age_bech32.encode("AGE-PLUGIN-TOY-", b"somebody")
-OTHER = age_bech32.encode("AGE-PLUGIN-TOY-", b"somebody else")
+RECIPIENT = age_bech32.encode("age1toy", b"recipient")
+IDENTITY = age_bech32.encode("AGE-PLUGIN-TOY-", b"recipient")
+OTHER = age_bech32.encode("AGE-PLUGIN-TOY-", b"another recipient")
 PLUGIN = '''\
 #!{python}
 """age-plugin-toy (c2sp.org/age-plugin): the file key in a mirror. QUESTION, where it is set, is asked before it is shown."""
@@ -110,7 +110,7 @@ def test_a_plugin_that_is_missing_is_named(shell: Shell, toy: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["exit 1", "echo canary >&2; exit 1", "echo '-> canary'", "echo canary"])
-def test_a_plugin_that_fails_is_told(shell: Shell, toy: str, text: str) -> None:
+def test_a_plugin_that_fails_is_reported(shell: Shell, toy: str, text: str) -> None:
     shell.write("bin/age-plugin-toy", f"#!/bin/sh\n{text}\n").chmod(0o700)
     refused = shell.agent("decrypt", toy)
     assert refused.code == 128

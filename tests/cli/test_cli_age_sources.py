@@ -148,7 +148,7 @@ def test_what_is_no_recipient_has_the_exit_code_of_sops(shell: Shell, recipient:
     )
 
 
-def test_what_could_not_be_read_is_told(shell: Shell, keys: Mapping[str, tuple[str, str]]) -> None:
+def test_what_could_not_be_read_is_reported(shell: Shell, keys: Mapping[str, tuple[str, str]]) -> None:
     recipient, _ = keys["x25519"]
     made = shell.agent("encrypt", "--age", recipient, "--filename-override", "s.yaml", stdin=PLAIN)
     shell.write("s.yaml", made.out)

@@ -56,14 +56,14 @@ def test_an_identity_file_of_age_under_a_passphrase(shell: Shell, locked: str) -
     assert "canary" not in shown
 
 
-def test_somebody_is_asked_though_standard_input_is_a_pipe(shell: Shell, locked: str) -> None:
+def test_the_user_is_asked_though_standard_input_is_a_pipe(shell: Shell, locked: str) -> None:
     command = f"{AGENT[0]} -m {AGENT[2]} decrypt --filename-override s.yaml < {locked} > out.yaml"
     code, shown = terminals.run(["/bin/sh", "-c", command], [("keys.txt:", PASSPHRASE)], cwd=shell.folder)
     assert code == 0, shown
     assert (shell.folder / "out.yaml").read_bytes() == PLAIN
 
 
-def test_without_a_terminal_nobody_is_asked(shell: Shell, locked: str) -> None:
+def test_without_a_terminal_there_is_no_prompt(shell: Shell, locked: str) -> None:
     done = subprocess.run(
         [*AGENT, "decrypt", locked],
         cwd=shell.folder,

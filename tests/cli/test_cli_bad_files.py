@@ -125,7 +125,7 @@ def test_a_stream_that_is_closed_is_taken_for_none(witness: Witness, closed: int
         *processes.AGENT,
         "exec-env",
         "s.env",
-        "echo out; echo told >&2; cat; led=$(readlink /proc/$$/fd/%d); echo $led >&%d",
+        "echo out; echo err >&2; cat; led=$(readlink /proc/$$/fd/%d); echo $led >&%d",
     ]
     command[-1] %= (closed, 2 if closed == 1 else 1)
     witness.shell.write("s.env", witness.sealed.files["s.env"])
@@ -134,9 +134,9 @@ def test_a_stream_that_is_closed_is_taken_for_none(witness: Witness, closed: int
         [sys.executable, "-c", code, *command], capture_output=True, input=b"typed", check=False, timeout=60
     )
     assert done.returncode == 0
-    told = done.stdout + done.stderr
-    assert b"/dev/null" in told
-    assert (b"typed" in told, b"out" in told, b"told" in told) == (
+    shown = done.stdout + done.stderr
+    assert b"/dev/null" in shown
+    assert (b"typed" in shown, b"out" in shown, b"err" in shown) == (
         closed not in {0, 1},
         closed != 1,
         closed != 2,

@@ -47,7 +47,7 @@ def witness(shell: Shell, sealed: Sealed) -> Witness:
 
 
 def refused(witness: Witness, command: str) -> str:
-    """What is told of it."""
+    """The message of a command that has no key."""
     code = 1 if command in {"groups add", "merge into it"} else 128
     return witness.fails(*commands(NAME)[command], code=code).err
 
@@ -58,7 +58,7 @@ def _variable(name: str, value: str) -> Callable[[Shell], None]:
 
 SOURCES: dict[str, tuple[str, Callable[[Shell], None]]] = {
     "nothing": ("no age identity is available", lambda _: None),
-    "somebody else's": (
+    "another user's": (
         "no matching private key: none of the age identities belongs to this recipient",
         lambda shell: shell.env("SOPS_AGE_KEY", str(reveal(age.generate()[1]))),
     ),
@@ -214,7 +214,7 @@ def test_a_wrong_passphrase_opens_nothing(age_program: Path, witness: Witness) -
         assert code == 128
         assert "the passphrase is wrong" in shown
         assert not witness.canaries.search_text(shown, "terminal")
-        nobody = subprocess.run(
+        detached = subprocess.run(
             arguments,
             cwd=witness.shell.folder,
             capture_output=True,
@@ -222,6 +222,6 @@ def test_a_wrong_passphrase_opens_nothing(age_program: Path, witness: Witness) -
             check=False,
             start_new_session=True,
         )
-        assert nobody.returncode == 128
-        assert b"there is no terminal to ask" in nobody.stderr
+        assert detached.returncode == 128
+        assert b"there is no terminal to ask" in detached.stderr
     assert witness.listing() == before

@@ -1,4 +1,4 @@
-"""SealedSecrets and sealing keys that are damaged or of wrong types: nothing is written, told in clear or left unexplained."""
+"""SealedSecrets and sealing keys that are damaged or of wrong types: nothing is written, nothing is shown in the clear, and the cause is explained."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def test_what_is_spoilt_is_refused_or_changes_nothing_else(
         path = shell.write("s.yaml", text if what == "the SealedSecret" else yaml.safe_dump(sealed))
         before = path.read_bytes()
         done = shell.agent("migrate", "sealed-secrets", "-i", "--sealing-key", "-", "s.yaml", stdin=given_key)
-        told = done.out + done.err.encode()
+        shown = done.out + done.err.encode()
         assert done.code in {0, 1, 2}
-        assert b"internal error" not in told
-        assert b"canary" not in told + path.read_bytes()
+        assert b"internal error" not in shown
+        assert b"canary" not in shown + path.read_bytes()
         assert sorted(each.name for each in shell.folder.iterdir()) == [".sops.yaml", "s.yaml"]
         if done.code:
             assert path.read_bytes() == before

@@ -86,7 +86,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 def measured(*arguments: str) -> tuple[subprocess.CompletedProcess[bytes], int]:
     """What a process of its own ends with, and the MiB that it had at its largest."""
-    # The interpreter starts anew, or its peak would begin with ours.
+    # A new interpreter, or its peak would begin with ours.
     done = subprocess.run(
         [sys.executable, "-c", _MEASURED, *arguments],
         stdin=subprocess.DEVNULL,
@@ -94,8 +94,8 @@ def measured(*arguments: str) -> tuple[subprocess.CompletedProcess[bytes], int]:
         check=False,
         timeout=120,
     )
-    told, _, peak = done.stderr.rstrip().rpartition(b"\n")
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout, told), int(peak) >> 10
+    errors, _, peak = done.stderr.rstrip().rpartition(b"\n")
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout, errors), int(peak) >> 10
 
 
 @pytest.mark.parametrize(("command", "suffix", "garbage"), CASES)

@@ -1,4 +1,4 @@
-"""What somebody changes in an encrypted file on purpose is noticed by every command, before anything of it is used or written."""
+"""Every command notices a deliberate change to an encrypted file, before anything of the file is used or written."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ DAMAGE: dict[str, tuple[int, Callable[[str, Files], str]]] = {
     "less under the MAC": (51, lambda text, _: f"{text}    mac_only_encrypted: true\n"),
     "another file's wrapped key": (25, lambda text, files: text.replace(wrapped(text), wrapped(files.apart))),
     "a wrapped key cut short": (128, lambda text, _: text.replace(wrapped(text), wrapped(text)[:200])),
-    "a wrapped key of nobody": (128, lambda text, _: text.replace(wrapped(text), "x")),
+    "a wrapped key that is none": (128, lambda text, _: text.replace(wrapped(text), "x")),
     "no recipient": (1, lambda text, _: re.sub(r"(?s)    age:.*?(?=    lastmodified)", "", text)),
     "aliases to no end": (1, lambda text, _: bomb() + text),
     "a hundred thousand levels": (1, lambda text, _: f"b: {'[' * 100_000}\n{text}"),
@@ -194,7 +194,7 @@ def test_verify_tells(witness: Witness, files: Files, damage: str, command: str)
     witness.shell.write(".sops.yaml", json.dumps({"creation_rules": [{"age": files.recipient}]}))
     witness.shell.write(NAME, change(files.files[NAME].decode(), files))
     if code == 128:
-        # That no key opens a file is nothing that is wrong with it, unless somebody says so.
+        # A file that no key opens is not damaged, unless the user requires its MAC to be verified.
         assert witness.run(*commands(NAME)[command]).code == 0
         witness.fails(*commands(NAME)[command], "--require-mac", code=128)
         return

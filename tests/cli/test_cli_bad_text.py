@@ -52,7 +52,7 @@ ODD: dict[str, list[bytes]] = {
         b"? [a]\n: canary\n",
         b"a: canary\na: canary\n",
         b"a: &a [*a]\n",
-        b"a: *nobody\n",
+        b"a: *nothing\n",
         b"a: !!int canary\n",
         b"a: !!binary canary!\n",
         b"a: !!float 1\n",

@@ -118,6 +118,27 @@ def test_existing_rules_stay(desk: Shell, gitserver: GitServer):
     assert f"add age: {recipient}" in made.err
 
 
+def test_what_stands_in_a_namespace_that_gets_every_right_is_named(desk: Shell, installation: Installation):
+    cluster = installation.controlplane
+    agents.tenant(cluster, "taken")
+    source = {"url": "https://git.example.com/theirs.git", "revision": {"branch": "main"}}
+    agents.Deployed(cluster, "taken", "theirs").apply({"source": source})
+    arguments = ["--platform", "--no-recovery", "--url", "https://git.example.com/ours.git"]
+    asked = desk.agent("bootstrap", "taken", *arguments)
+    assert asked.code == 1
+    assert "Application taken/theirs stands already, and gets every right in the cluster" in asked.err
+
+    role = ["--clusterrole", "signet-platform", "--serviceaccount", "elsewhere:signet-applier"]
+    cluster.kubectl("create", "clusterrolebinding", "signet-platform", *role)
+    try:
+        refused = desk.agent("bootstrap", "taken", *arguments, "--yes")
+    finally:
+        cluster.kubectl("delete", "clusterrolebinding", "signet-platform")
+    assert refused.code == 2
+    assert "another namespace has the rights of the platform" in refused.err
+    assert cluster.request("GET", "/api/v1/namespaces/taken/secrets/sops-age")[0] == 404
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

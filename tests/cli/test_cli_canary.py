@@ -99,7 +99,7 @@ CASES = {
     "encrypt as sops lays out": Case(("encrypt", "--sops-format", "--age", "{recipient}", "{given}/s.yaml")),
     "encrypt what is encrypted": Case(("encrypt", "--age", "{recipient}", "s.yaml"), 203),
     "encrypt what does not parse": Case(("encrypt", "--age", "{recipient}", "{given}/broken.yaml"), 2, broken_text),
-    "encrypt for nobody": Case(("encrypt", "{given}/s.yaml"), 1),
+    "encrypt without a recipient": Case(("encrypt", "{given}/s.yaml"), 1),
     "encrypt for no key": Case(("encrypt", "--age", "age1nonsense", "{given}/s.yaml"), 1),
     "encrypt for a private key": Case(("encrypt", "--age", GIVEN_KEY, "{given}/s.yaml"), 1),
     "encrypt into a folder that is not there": Case(

@@ -32,7 +32,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_has_its_values_and_nobody_else_has(house: House, name: str) -> None:
+def test_only_the_command_has_its_values(house: House, name: str) -> None:
     """As a process of its own, whose arguments the command sees."""
     arguments, code = COMMANDS[name]
     text = (house.folder / "s.yaml").read_text()
@@ -56,7 +56,7 @@ def gnupg_home() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)  # the agent that ends removes its sockets itself
 
 
-def test_gpg_is_told_nothing_by_its_arguments(house: House, gnupg_home: Path) -> None:
+def test_the_arguments_of_gpg_hold_no_value(house: House, gnupg_home: Path) -> None:
     gpg = ["gpg", "--homedir", str(gnupg_home), "--batch", "--passphrase", "", "--pinentry-mode", "loopback"]
     whom = "canary@example.com"
     subprocess.run([*gpg, "--quick-gen-key", whom, "rsa2048", "encr", "never"], check=True, capture_output=True)

@@ -57,9 +57,9 @@ def test_before_an_installation(checked: Any):
     }
 
 
-def test_who_may_not_install_is_told_what_is_missing(shell: Shell, cluster: ControlPlane):
+def test_a_user_who_may_not_install_sees_what_is_missing(shell: Shell, cluster: ControlPlane):
     token = cluster.service_account_token("default", "default")
-    config = cluster.kubeconfig(shell.folder / "nobody", token=token)
+    config = cluster.kubeconfig(shell.folder / "unprivileged", token=token)
     result = shell.agent("check", "--pre", "--kubeconfig", str(config))
     assert result.code == 1
     assert b"may not: create namespaces" in result.out

@@ -16,12 +16,12 @@ EDITOR = "#!/bin/sh\nsed -i -e '1i # new at the top' -e '$a # new at the end' \"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_comments_stay_where_somebody_wrote_them(shell: Shell, path: Path) -> None:
+def test_comments_stay_where_they_were_written(shell: Shell, path: Path) -> None:
     data = path.read_bytes()
     shell.write("s.yaml", data)
     assert shell.agent("encrypt", "-i", "--age", shell.recipient, "s.yaml").code == 0
     back = iter(shell.agent("decrypt", "s.yaml").out.splitlines())
-    # An alias is written out with the comments of what it names, and what is no comment in a block scalar is indented anew.
+    # An alias is written out with the comments of what it names, and a line of a block scalar that only looks like a comment gets another indentation.
     text = re.sub(rb"(?m)^( *).*\|\n(?:\1  .*\n)+", b"", data)
     for comment in re.findall(rb"(?m)^ *#.*", text):
         assert any(line.rstrip() == comment.rstrip() for line in back), comment

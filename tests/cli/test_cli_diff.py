@@ -10,6 +10,7 @@ import pytest
 
 from agent.manifests import known_kinds
 from testbed.canary import Canaries
+from testbed.cluster import account
 
 if TYPE_CHECKING:
     from conftest import Result, Shell
@@ -158,16 +159,9 @@ def test_a_live_edit_is_seen_and_what_people_added(diff: Diff, manager: str, rem
 
 
 def test_a_user_needs_get_and_patch_in_the_namespace_and_create_for_what_is_new(diff: Diff) -> None:
-    rbac, account = (
-        "rbac.authorization.k8s.io/v1",
-        {"kind": "ServiceAccount", "name": "dev", "namespace": diff.namespace},
-    )
+    rule = {"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": ["get", "patch"]}
     diff.controlplane.create_service_account(diff.namespace, "dev")
-    role = {"metadata": {"name": "dev", "namespace": diff.namespace}, "apiVersion": rbac}
-    rules = [{"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": ["get", "patch"]}]
-    diff.controlplane.apply({**role, "kind": "Role", "rules": rules})
-    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "dev"}
-    diff.controlplane.apply({**role, "kind": "RoleBinding", "roleRef": reference, "subjects": [account]})
+    diff.controlplane.grant(diff.namespace, account(diff.namespace, "dev"), rule)
     diff.live(config_map(mode="a"))
     diff.tree("cfg", config_map(mode="b"))
     token = diff.controlplane.service_account_token(diff.namespace, "dev")
@@ -178,10 +172,10 @@ def test_a_user_needs_get_and_patch_in_the_namespace_and_create_for_what_is_new(
     assert result.code == 2
     assert "ConfigMap" in result.err
     assert "RBAC does not allow it" in result.err
-    assert b"data.mode" in result.out, "the rest is told nevertheless"
+    assert b"data.mode" in result.out, "the rest is shown nevertheless"
 
 
-def test_what_the_apiserver_refuses_is_told_without_its_words(diff: Diff) -> None:
+def test_what_the_apiserver_refuses_is_shown_without_its_words(diff: Diff) -> None:
     diff.live(deployment())
     broken = deployment()
     broken["spec"]["replicas"] = NEW
@@ -255,15 +249,32 @@ def test_an_object_that_may_hold_secrets_is_compared_by_fingerprints_alone(diff:
     assert lines[0]["before"].startswith("fp:")
 
 
-def test_a_namespace_that_is_no_tenant_yet_is_told_what_it_lacks(diff: Diff) -> None:
+def test_what_an_earlier_application_owns_is_said_until_it_is_handed_over(diff: Diff) -> None:
+    source = {"url": "https://git.example.com/x.git", "revision": {"branch": "main"}}
+    application = {"apiVersion": "signet-gitops.dev/v1alpha1", "kind": "Application", "spec": {"source": source}}
+    path = diff.shell.folder.parent / "application.yaml"
+    path.write_text(json.dumps({**application, "metadata": {"name": "web", "namespace": diff.namespace}}))
+    for name in ("cfg", "other"):
+        diff.live(config_map(name, mode="a"), stamps=STAMPS)
+        diff.tree(name, config_map(name, mode="a"))
+    said = diff("-f", str(path)).err
+    assert f"an earlier Application owns ConfigMap {diff.namespace}/cfg, ConfigMap {diff.namespace}/other:" in said
+    assert "agent recover" in said
+    handed = {**STAMPS["annotations"], "signet-gitops.dev/new-owner": f"{diff.namespace}/web"}
+    for name in ("cfg", "other"):
+        diff.live(config_map(name, mode="a"), stamps={**STAMPS, "annotations": handed})
+    assert "earlier" not in diff("-f", str(path)).err
+
+
+def test_what_a_namespace_lacks_to_be_a_tenant_is_shown(diff: Diff) -> None:
     source = {"url": "https://git.example.com/x.git", "revision": {"branch": "main"}}
     application = {"apiVersion": "signet-gitops.dev/v1alpha1", "kind": "Application", "spec": {"source": source}}
     path = diff.shell.folder.parent / "application.yaml"
     path.write_text(json.dumps({**application, "metadata": {"name": "web", "namespace": diff.namespace}}))
     diff.tree("cfg", config_map(mode="a"))
-    told = f"warning: the ServiceAccount {diff.namespace}/signet-applier does not exist"
+    warning = f"warning: the ServiceAccount {diff.namespace}/signet-applier does not exist"
     result = diff("-f", str(path))
-    assert (result.code, told in result.err) == (1, True)
+    assert (result.code, warning in result.err) == (1, True)
     assert "deploy/tenant.yaml" in result.err
     diff.controlplane.create_service_account(diff.namespace, "signet-applier")
     assert "ServiceAccount" not in diff("-f", str(path)).err

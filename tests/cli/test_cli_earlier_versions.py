@@ -22,7 +22,7 @@ def lines(file: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(params=FILES, ids=[file.stem for file in FILES])
 def vectors(request: pytest.FixtureRequest, shell: Shell) -> dict[str, bytes]:
-    """By name, the file in the folder and what it held, with its key at hand."""
+    """By name, the file in the folder and what it held, with its key in the environment."""
     head, *found = lines(request.param)
     shell.env("SOPS_AGE_KEY", "\n".join(head["identities"]))
     plain = {each["name"]: each for each in found if not each["rule"]}

@@ -120,7 +120,7 @@ def test_without_tmpfs_the_disk_is_used_only_when_allowed(
     assert shell.agent("edit", "--insecure-temporary-folder", "s.yaml").code == 0
 
 
-def test_memory_is_told_from_disk() -> None:
+def test_memory_is_distinguished_from_disk() -> None:
     assert memory.is_memory(Path("/dev/shm"))
     assert not memory.is_memory(Path("/proc"))
     assert not memory.is_memory(Path(__file__).parent)

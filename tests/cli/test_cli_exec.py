@@ -118,7 +118,7 @@ def test_a_signal_reaches_the_command_and_the_file_is_gone(
     assert not path.parent.exists()
 
 
-def test_what_a_signal_ends_is_told_as_shells_tell_it(shell: Shell) -> None:
+def test_a_signal_gives_the_exit_code_that_shells_give(shell: Shell) -> None:
     with processes.start("exec-env", "s.env", "echo up; exec sleep 1000") as agent:
         assert agent.stdout
         agent.stdout.readline()

@@ -199,7 +199,7 @@ def test_what_is_no_place_for_a_file(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("comment", [b"caf\xe9", b"a\x01b"])
 @pytest.mark.parametrize("target", ["yaml", "dotenv", "json"])
-def test_a_comment_that_yaml_cannot_hold_is_told(shell: Shell, comment: bytes, target: str) -> None:
+def test_a_comment_that_yaml_cannot_hold_is_reported(shell: Shell, comment: bytes, target: str) -> None:
     plain = b"#" + comment + b"\nA=x\n"
     made = shell.agent("encrypt", "--age", shell.recipient, "--filename-override", "s.env", stdin=plain)
     shell.write("s.env", made.out)

@@ -89,7 +89,7 @@ def test_values_mac_and_time_stay(shell: Shell, file: Path) -> None:
         assert found.findall(after) == found.findall(before)
 
 
-def test_whose_group_is_deleted_is_told(shell: Shell, file: Path) -> None:
+def test_the_members_of_a_deleted_group_are_named(shell: Shell, file: Path) -> None:
     hold(shell, "OWN", "TWO")
     assert shell.agent("groups", "add", "-f", "s.yaml", "-i", "--age", TWO[0]).code == 0
     result = shell.agent("groups", "delete", "-f", "s.yaml", "-i", "--shamir-secret-sharing-threshold", "1", "1")

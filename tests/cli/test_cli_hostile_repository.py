@@ -1,4 +1,4 @@
-"""A laptop in somebody else's repository: nothing of it is run, nothing outside of it is written, and what is shown is what is there."""
+"""On a laptop, in the repository of others: nothing in it is run, nothing outside it is written, and what is shown is what is there."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def plant(folder: Path) -> Path:
     return trace
 
 
-# What Git is told to run
+# What Git is configured to run
 
 
 def test_git_calls_the_console_script_by_its_absolute_path(repository: Repository) -> None:

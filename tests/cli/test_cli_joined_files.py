@@ -88,7 +88,7 @@ def test_a_value_in_the_clear_in_the_second_document_is_found_without_a_key(shel
         assert f"{line}: stringData.password: value is not encrypted" in done.out.decode()
 
 
-def test_a_clear_document_with_such_values_is_told_of(shell: Shell) -> None:
+def test_a_clear_document_with_such_values_is_reported(shell: Shell) -> None:
     joined(shell, sealed(shell, FIRST), SETTINGS)
     done = shell.agent("verify", "--offline", "all.yaml")
     assert (done.code, "a document is in the clear" in done.err) == (0, True)

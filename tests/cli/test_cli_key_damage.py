@@ -1,4 +1,4 @@
-"""Damaged files in the hands of the commands that change keys: the exit codes of sops, nothing written, nothing told."""
+"""The commands that change keys, on damaged files: the exit codes of sops, nothing written, no value shown."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DAMAGE: dict[str, Callable[[str], str]] = {
     "another selector": lambda text: re.sub(r"unencrypted_suffix: .*", "encrypted_regex: none", text),
     "two selectors": lambda text: text + "    encrypted_regex: a\n",
     "a wrapped key that is none": lambda text: text.replace("AGE ENCRYPTED", "AGE DAMAGED"),
-    "somebody else's name on the key": lambda text: re.sub(r"recipient: .*", f"recipient: {OTHER}", text),
+    "another recipient's name on the key": lambda text: re.sub(r"recipient: .*", f"recipient: {OTHER}", text),
 }
 COMMANDS = {
     "rotate": ("rotate", "-i", "s.yaml"),

@@ -81,7 +81,7 @@ def test_a_group_of_age_and_a_group_of_pgp(shell: Shell, gnupg_home: Path, finge
 def test_the_kinds_are_tried_in_the_order_asked_for(
     shell: Shell, gnupg_home: Path, fingerprint: str, order: str, asked: bool
 ) -> None:
-    """Whether age was tried is told by the command that gives its identity."""
+    """The command that gives the age identity shows whether age was tried."""
     shell.env("GNUPGHOME", str(gnupg_home))
     shell.env("SOPS_AGE_KEY", None)
     shell.write("identity.txt", shell.identity)

@@ -57,7 +57,7 @@ def test_of_a_secret_only_its_values_are_encrypted(shell: Shell, text: str, name
         (("--unencrypted-regex", "^(apiVersion|kind)$"), b"kind: Secret"),
     ],
 )
-def test_whoever_chooses_has_what_was_chosen(shell: Shell, flags: tuple[str, str], clear: bytes) -> None:
+def test_a_selection_by_flag_or_rule_wins(shell: Shell, flags: tuple[str, str], clear: bytes) -> None:
     made = encrypt(shell, SECRET, *flags)
     assert made.code == 0
     assert clear in made.out

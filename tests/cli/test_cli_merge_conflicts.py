@@ -124,7 +124,7 @@ def test_an_edit_that_leaves_markers_is_given_up(repository: Repository) -> None
 
 
 def test_what_git_merged_line_by_line_is_repaired(repository: Repository) -> None:
-    """As for somebody who has not set up the driver: the values merge, and the MAC is in conflict."""
+    """As for a user who has not set up the driver: the values merge, and the MAC is in conflict."""
     assert repository.shell.agent("git-setup", "--remove").code == 0
     repository.branches("s.yaml", BASE, {'["a"]': "1"}, {'["list"][1]': "2"})
     repository.git("merge", "other", code=1)

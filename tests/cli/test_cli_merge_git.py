@@ -75,7 +75,7 @@ def test_a_file_deleted_on_one_side_is_git_s_conflict(repository: Repository) ->
     assert "canary-ours" in repository.opened("s.yaml")
 
 
-def test_files_that_nobody_encrypted_are_merged_line_by_line(repository: Repository) -> None:
+def test_files_that_are_not_encrypted_are_merged_line_by_line(repository: Repository) -> None:
     lines = [f"k{number}: {number}\n" for number in range(9)]
     repository.shell.write("plain.yaml", "".join(lines))
     repository.commit("base")

@@ -1,4 +1,4 @@
-"""`agent git-setup` and `agent textconv`: what Git is told, and what its diffs show."""
+"""`agent git-setup` and `agent textconv`: what Git's configuration has then, and what its diffs show."""
 
 from __future__ import annotations
 

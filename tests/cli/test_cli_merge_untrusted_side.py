@@ -15,7 +15,7 @@ __all__ = ["repository"]
 def test_a_data_key_that_one_side_alone_has_is_not_taken_over(
     repository: Repository, planted: str, values: str
 ) -> None:
-    """Somebody without a private key can make a file of any values under a data key that they know."""
+    """A person without a private key can make a file of any values under a data key that they know."""
     repository.branches("s.yaml", BASE, {'["a"]': "1"}, {'["a"]': "2"})
     repository.git("checkout", "-q", planted)
     repository.encrypt("s.yaml", values)
@@ -33,7 +33,7 @@ def test_a_data_key_that_one_side_alone_has_is_not_taken_over(
 
 
 def test_a_recipient_in_the_metadata_alone_gets_nothing(repository: Repository) -> None:
-    """The names of recipients are under no MAC: whoever writes one there has not been given the data key."""
+    """The names of recipients are under no MAC: a name that is written there does not give its owner the data key."""
     stranger, gone = age.generate()[0], age.generate()[0]
     repository.encrypt("s.yaml", BASE, repository.shell.recipient, gone)
     repository.commit("base")

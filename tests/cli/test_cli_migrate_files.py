@@ -95,7 +95,7 @@ def test_a_dry_run_writes_nothing(repository: Repository) -> None:
         assert repository.files() == before
 
 
-def test_failures_are_told_at_the_end_and_stop_nothing_else(repository: Repository) -> None:
+def test_failures_are_listed_at_the_end_and_stop_nothing_else(repository: Repository) -> None:
     good = repository.seal(plain("good"))
     other = sealing.pair(repository.pair.folder, "other")
     template = repository.seal(plain("template")).replace(
@@ -172,7 +172,7 @@ def test_globs_and_files_that_are_named_twice(repository: Repository) -> None:
     assert "out/db.yaml: the file exists already" in clash.err
 
 
-def test_a_place_that_cannot_be_written_is_told(repository: Repository) -> None:
+def test_a_place_that_cannot_be_written_is_reported(repository: Repository) -> None:
     repository.shell.write("db.yaml", repository.seal(plain()))
     repository.shell.write("out", "a file")
     result = repository.migrate("--output-dir", "out", "db.yaml")

@@ -43,19 +43,19 @@ def parsed(
     return flags.typed(recipients.Named, parser.parse_args(arguments), prefix)
 
 
-def told(found: Sequence[Recipient]) -> list[tuple[str, str]]:
+def listed(found: Sequence[Recipient]) -> list[tuple[str, str]]:
     return [(kind_of(each), name_of(each)) for each in found]
 
 
 def test_each_kind_has_its_flag_and_its_variable(shell: Shell) -> None:
     given = parsed(*AWS, *(f"--{flag}={text}" for _, flag, _, text, _ in KINDS))
-    assert told(recipients.named(given)) == EXPECTED
+    assert listed(recipients.named(given)) == EXPECTED
     for _, _, variable, text, _ in KINDS:
         shell.env(variable, text)
-    assert told(recipients.named(parsed(*AWS))) == EXPECTED
+    assert listed(recipients.named(parsed(*AWS))) == EXPECTED
     short = parsed("-a", "age1z", "-p", "DD", "-k", "arn:m")
-    assert {("age", "age1z"), ("pgp", "DD"), ("kms", "arn:m")} <= set(told(recipients.named(short)))
-    assert ("age", "age1x") not in told(recipients.named(short))
+    assert {("age", "age1z"), ("pgp", "DD"), ("kms", "arn:m")} <= set(listed(recipients.named(short)))
+    assert ("age", "age1x") not in listed(recipients.named(short))
 
 
 @pytest.mark.parametrize("verb", ["add", "rm"])
@@ -63,14 +63,14 @@ def test_keys_are_added_and_removed_by_kind(shell: Shell, verb: str) -> None:
     shell.env("SOPS_AGE_RECIPIENTS", "age1z")
     texts = [f"--{verb}-{flag}={text}" for _, flag, _, text, _ in KINDS]
     add, prefix = recipients.add_change_options, f"{verb}_"
-    assert told(recipients.of(parsed(*AWS, *texts, add=add, prefix=prefix))) == EXPECTED
+    assert listed(recipients.of(parsed(*AWS, *texts, add=add, prefix=prefix))) == EXPECTED
     assert recipients.of(parsed(add=add, prefix=prefix)) == ()
 
 
 def test_a_group_is_named_key_by_key(shell: Shell) -> None:
     shell.env("SOPS_AGE_RECIPIENTS", "age1z")
     texts = [f"--{flag}={name.strip()}" for _, flag, _, text, _ in KINDS for name in text.split(",")]
-    assert told(recipients.of(parsed(*AWS, *texts, add=recipients.add_group_options))) == EXPECTED
+    assert listed(recipients.of(parsed(*AWS, *texts, add=recipients.add_group_options))) == EXPECTED
     assert recipients.of(parsed(add=recipients.add_group_options)) == ()
 
 

@@ -92,7 +92,7 @@ def test_objects_come_in_the_order_in_which_they_are_applied(shell: Shell) -> No
     assert [item["metadata"].get("namespace") for item in items] == [None, None, "shop", "shop", "shop"]
 
 
-def test_kinds_that_nobody_knows_are_taken_for_namespaced_and_said_so(shell: Shell) -> None:
+def test_unknown_kinds_are_taken_for_namespaced_with_a_warning(shell: Shell) -> None:
     crd = {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -153,7 +153,7 @@ def test_an_altered_file_holds_its_object_and_what_needs_it(tree: Shell) -> None
         assert CANARY not in result.err
 
 
-def test_a_missing_key_is_told_with_the_file(tree: Shell) -> None:
+def test_a_missing_key_is_reported_with_the_file(tree: Shell) -> None:
     tree.env("SOPS_AGE_KEY", None)
     result = tree.agent("render", "--layers", "base,envs/prod", "--verify")
     assert result.code == 1
@@ -347,16 +347,52 @@ def test_further_sources_are_checkouts_that_the_user_names(shell: Shell) -> None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ([], "the Application has a further source (source platform)"),
         (["--source", "platform=nowhere"], "neither a source"),
         (["--source", "platform=shop", "--source", "other=shop"], "neither a source"),
     ],
 )
-def test_a_checkout_that_is_missing_or_none_is_said(shell: Shell, arguments: list[str], told: str) -> None:
+def test_a_checkout_that_is_missing_or_none_is_said(shell: Shell, arguments: list[str], message: str) -> None:
     shell.write("shop/envs/prod/cfg.yaml", OVERLAY)
     shell.write("application.yaml", SEVERAL)
     result = shell.agent("render", "-f", "application.yaml", *arguments, "shop")
     assert result.code == 2
-    assert told in result.err
+    assert message in result.err
+
+
+def test_submodules_are_read_as_they_are_checked_out(shell: Shell) -> None:
+    def git(folder: str, *command: str) -> str:
+        who = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+        options = ["-C", str(shell.folder / folder), "-c", "protocol.file.allow=always", *who]
+        return subprocess.run(["git", *options, *command], capture_output=True, check=True, text=True).stdout.strip()
+
+    shell.write("lib/base/cfg.yaml", CONFIG)
+    shell.write("lib/base/ignored.yaml", CONFIG.replace("cfg", "ignored"))
+    shell.write("lib/.gitignore", "ignored.yaml\n")
+    shell.write("shop/own.yaml", CONFIG.replace("cfg", "own"))
+    for folder in ("lib", "shop"):
+        git(folder, "init", "--quiet")
+        git(folder, "add", ".")
+        git(folder, "commit", "--quiet", "-m", "x")
+    git("shop", "submodule", "--quiet", "add", "--name", "lib", str(shell.folder / "lib"), "vendor/lib")
+    git("shop", "config", "--file", ".gitmodules", "submodule.lib.url", "../lib")
+    shell.write("shop/vendor/lib/base/ignored.yaml", CONFIG.replace("cfg", "ignored"))
+    application = """
+apiVersion: signet-gitops.dev/v1alpha1
+kind: Application
+metadata: {name: web, namespace: shop}
+spec:
+  source: {url: 'https://git.example.com/team/shop.git', revision: {branch: main}, submodules: [{url: '%s'}]}
+"""
+    shell.write("application.yaml", application % "https://git.example.com/team")
+    found = rendered(shell, "-f", "application.yaml", "shop")
+    assert found.keys() == {"ConfigMap/own", "ConfigMap/cfg"}
+
+    shell.write("other.yaml", application % "https://git.example.com/other")
+    result = shell.agent("render", "-f", "other.yaml", "shop")
+    assert "submodules are not followed" in result.err
+    git("shop", "submodule", "deinit", "--force", "vendor/lib")
+    result = shell.agent("render", "-f", "application.yaml", "shop")
+    assert "a submodule is not checked out" in result.err

@@ -47,16 +47,16 @@ def rendered(shell: Shell, *arguments: str, code: int = 0) -> tuple[dict[str, di
 
 
 def test_without_the_operator_s_file_they_are_what_they_are(tree: Shell) -> None:
-    found, told = rendered(tree)
+    found, messages = rendered(tree)
     assert set(found) == {"SealedSecret/db", "SealedSecret/wide"}
-    assert "its scope is a guess" in told
+    assert "its scope is a guess" in messages
 
 
 def test_the_operator_s_file_says_that_the_agent_unseals(tree: Shell) -> None:
-    found, told = rendered(tree, "--operator-file", "../operator.yaml", code=1)
+    found, messages = rendered(tree, "--operator-file", "../operator.yaml", code=1)
     assert found["Secret/db"]["data"] == {"password": "<secret sealed-secret:shop/db#password>"}
     assert set(found) == {"Secret/db"}
-    assert "Secret shop/wide: cluster-wide values are not unsealed" in told
+    assert "Secret shop/wide: cluster-wide values are not unsealed" in messages
     tree.write(
         "../operator.yaml", json.dumps({"sealedSecrets": {**OPERATOR["sealedSecrets"], "namespaces": ["other"]}})
     )
@@ -73,11 +73,11 @@ def test_what_opens_with_the_user_s_keys(tree: Shell) -> None:
     )
 
 
-def test_what_does_not_open_is_told_by_file_and_object(tree: Shell, pair: SealingPair) -> None:
-    _, told = rendered(tree, "--verify", "--operator-file", "../operator.yaml", code=1)
-    assert "db.yaml: Secret shop/db: spec.encryptedData.password: there is no sealing key" in told
+def test_what_does_not_open_is_reported_by_file_and_object(tree: Shell, pair: SealingPair) -> None:
+    _, messages = rendered(tree, "--verify", "--operator-file", "../operator.yaml", code=1)
+    assert "db.yaml: Secret shop/db: spec.encryptedData.password: there is no sealing key" in messages
     other = sealing.pair(pair.folder, "other")
     tree.write("../other.pem", other.key)
-    found, told = rendered(tree, "--verify", "--sealing-key", "../other.pem", code=1)
+    found, messages = rendered(tree, "--verify", "--sealing-key", "../other.pem", code=1)
     assert found == {}
-    assert "db.yaml: Secret shop/db: spec.encryptedData.password: no sealing key opens a value" in told
+    assert "db.yaml: Secret shop/db: spec.encryptedData.password: no sealing key opens a value" in messages

@@ -77,9 +77,9 @@ def test_a_file_that_did_not_change_is_the_file_in_git_byte_for_byte(shell: Shel
     commit(shell, name, data)
     assert shell.agent("decrypt", "-i", name).code == 0
     assert (shell.folder / name).read_text() == FILES[name]
-    told = encrypt(shell, "-i", name)
+    shown = encrypt(shell, "-i", name)
     assert (shell.folder / name).read_bytes() == data
-    assert "nothing changed" in told
+    assert "nothing changed" in shown
     assert git(shell, "status", "--porcelain", "--untracked-files=no") == b""
 
 
@@ -185,11 +185,11 @@ def test_a_recipient_that_is_removed_makes_everything_new(shell: Shell) -> None:
     data = (shell.folder / "s.yaml").read_bytes()
     commit(shell, "s.yaml", data)
     shell.agent("decrypt", "-i", "s.yaml")
-    told = encrypt(shell, "-i", "s.yaml")
+    shown = encrypt(shell, "-i", "s.yaml")
     after = (shell.folder / "s.yaml").read_bytes()
     assert not set(values(after)) & set(values(data))
     assert data.split(b"enc: |")[1] != after.split(b"enc: |")[1]
-    assert "a new data key" in told
+    assert "a new data key" in shown
     # Who was removed cannot open it, neither by an entry of its own nor by the data key that it knew.
     shell.env("SOPS_AGE_KEY", None)
     shell.env("SOPS_AGE_KEY_FILE", str(shell.folder / "other.txt"))
@@ -204,8 +204,8 @@ def test_a_version_that_was_altered_is_not_used(shell: Shell) -> None:
     altered = "\n".join(lines).encode() + b"\n"
     commit(shell, "s.yaml", altered)
     shell.write("s.yaml", PLAIN)
-    told = encrypt(shell, "-i", "s.yaml")
-    assert "the file was altered after it was encrypted" in told
+    shown = encrypt(shell, "-i", "s.yaml")
+    assert "the file was altered after it was encrypted" in shown
     assert not set(values((shell.folder / "s.yaml").read_bytes())) & set(values(data))
 
 
@@ -213,7 +213,7 @@ def test_a_version_that_was_altered_is_not_used(shell: Shell) -> None:
 def test_a_version_of_other_values_may_be_planted_and_is_not_used(
     shell: Shell, values: tuple[int, ...], again: bool
 ) -> None:
-    """Whoever made it knows its data key, but without a private key not the values that were there before."""
+    """Its author knows its data key, but without a private key not the values that were there before."""
 
     def text(values: tuple[int, ...]) -> str:
         return "".join(f"k{number}: canary-{value}\n" for number, value in enumerate(values)) + "x_unencrypted: same\n"
@@ -221,11 +221,11 @@ def test_a_version_of_other_values_may_be_planted_and_is_not_used(
     data = made(shell, "s.yaml", text((1, 2, 3, 4)))
     commit(shell, "s.yaml", data)
     shell.write("s.yaml", text(values))
-    told = encrypt(shell, "-i", "s.yaml")
+    shown = encrypt(shell, "-i", "s.yaml")
     after = (shell.folder / "s.yaml").read_bytes()
     keys = [each.split(b"enc: |")[1].split(b"recipient")[0] for each in (data, after)]
     assert (keys[0] == keys[1]) is again
-    assert ("most values differ" in told) is not again
+    assert ("most values differ" in shown) is not again
     assert bool(set(data.splitlines()[:4]) & set(after.splitlines()[:4])) is again
     assert shell.sops("decrypt", "s.yaml").out.decode() == text(values)
 

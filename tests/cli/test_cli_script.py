@@ -1,4 +1,4 @@
-"""Somebody's shell script gives the same with `sops` as with `agent` in its place, unchanged.
+"""A user's shell script gives the same with `sops` as with `agent` in its place, unchanged.
 
 Its files have the layout that sops gives them, so that the two print the same bytes; a file of another layout keeps it with `agent`.
 """

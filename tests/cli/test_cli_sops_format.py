@@ -1,4 +1,4 @@
-"""What somebody wrote stays where it stood, whatever is done with a file; `--sops-format` writes what sops writes."""
+"""What a user wrote stays in its place, whatever command changes the file; `--sops-format` writes what sops writes."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_what_is_saved_in_the_editor_is_the_layout(shell: Shell) -> None:
     assert shell.agent("edit", "s.yaml").code == 200
 
 
-def test_an_alias_is_told_of(shell: Shell) -> None:
+def test_an_alias_is_reported(shell: Shell) -> None:
     shell.write("s.yaml", "a: &x {k: canary}\nb: *x\n")
     result = shell.agent("encrypt", "-i", "--age", shell.recipient, "s.yaml")
     assert result.code == 0

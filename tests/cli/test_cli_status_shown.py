@@ -36,7 +36,7 @@ def report(health: str = "Degraded", **status: object) -> reports.Report:
     return reports.Report({"metadata": {"namespace": "shop", "name": "web"}, "status": found})
 
 
-def test_every_object_is_a_line_and_what_needs_somebody_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_object_is_a_line_and_what_needs_attention_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
     reports.details(report())
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     at = lines.index(["OBJECT", "AGE", "HEALTH", "SYNC", "FILE"])
@@ -77,7 +77,7 @@ def test_the_short_view_has_health_in_a_word_and_the_commit_looked_at(
     assert row.split()[:7] == ["shop", "web", "Unknown", shown, "Unknown", "main@1f0c3b2a9d4e", "main@222222222222"]
 
 
-def test_a_status_of_before_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_earlier_status_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     reports.details(reports.Report({"metadata": {"namespace": "shop", "name": "web"}}))
     assert "OBJECT " not in capsys.readouterr().out
 

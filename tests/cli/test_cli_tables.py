@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from conftest import Shell
 
 STATUS = ("NAMESPACE", "NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "OBJECTS", "MESSAGE")
-SENTENCE = "the API server refused an object, and three others wait until somebody says what is to become of it"
+SENTENCE = "the API server refused an object, and three others wait until the user says what is to become of it"
 ROW = ("customer-portal", "web", "False", "True", "Unknown", "main@1f0c3b2a9d4e", "12, 1 failed", SENTENCE)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _SEQUENCE = re.compile(r"\x1b\[[0-9;]*[mK]")
@@ -63,7 +63,7 @@ def test_a_terminal_of_any_width_is_kept_to():
             [
                 "NAMESPACE        NAME  READY  HEALTHY  DRIFTED  REVISION           OBJECTS",
                 "customer-portal  web   False  True     Unknown  main@1f0c3b2a9d4e  12, 1 failed",
-                "  the API server refused an object, and three others wait until somebody says what is to …",
+                "  the API server refused an object, and three others wait until the user says what is to …",
             ],
         ),
         (
@@ -71,7 +71,7 @@ def test_a_terminal_of_any_width_is_kept_to():
             [
                 "NAMESPACE    NAME  READY  HEALTHY  DRIFTED  REVISION     OBJECTS",
                 "custo…ortal  web   False  True     Unknown  main@…a9d4e  12, 1…ailed",
-                "  the API server refused an object, and three others wait until someb…",
+                "  the API server refused an object, and three others wait until the u…",
             ],
         ),
         (

@@ -231,7 +231,7 @@ def test_names_in_a_report_move_no_cursor(shell: Shell) -> None:
     assert b"\x1b" not in result.out
 
 
-def test_what_only_looks_encrypted_is_encrypted_and_what_is_so_in_part_is_told(shell: Shell) -> None:
+def test_what_only_looks_encrypted_is_encrypted_and_what_is_so_in_part_is_reported(shell: Shell) -> None:
     data = sealed(shell)
     rules(shell, "^t/")
     shell.write("t/plain.json", '{"a": {"sops": {"lastmodified": "canary"}}}')

@@ -99,11 +99,11 @@ def test_it_tells_and_does_what_sops_does(shell: Shell, file: Path, wanted: list
     theirs = shell.sops("updatekeys", "-y", "theirs/s.yaml")
     ours = shell.agent("updatekeys", "-y", "s.yaml")
     assert ours.code == theirs.code, ours.err
-    told = re.sub(r"\+\+\+ shamir_threshold: [0-9]\n", "", ours.out.decode())
+    shown = re.sub(r"\+\+\+ shamir_threshold: [0-9]\n", "", ours.out.decode())
     if ours.code == 0:
         assert groups(shell) == groups(shell, "theirs/s.yaml")
         assert metadata(shell).data_key.threshold == metadata(shell, "theirs/s.yaml").data_key.threshold
-        assert told == theirs.out.decode()
+        assert shown == theirs.out.decode()
         assert shell.sops("decrypt", "s.yaml").code == shell.sops("decrypt", "theirs/s.yaml").code
     else:
         assert file.read_bytes() == (shell.folder / "theirs/s.yaml").read_bytes()
@@ -142,7 +142,7 @@ def test_it_asks(shell: Shell, file: Path, answer: str) -> None:
     assert ours.out == theirs.stdout
 
 
-def test_who_is_removed_is_told_and_a_new_data_key_ends_it(shell: Shell, file: Path) -> None:
+def test_a_removed_recipient_is_named_until_there_is_a_new_data_key(shell: Shell, file: Path) -> None:
     rules(shell, "OWN,TWO")
     assert "who was removed" not in shell.agent("updatekeys", "-y", "s.yaml").err
     before = file.read_bytes()

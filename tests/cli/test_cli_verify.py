@@ -95,7 +95,7 @@ def test_every_finding_has_its_exit_code_and_shows_no_value(shell: Shell, kind: 
         assert shell.agent("verify", "--offline", "s.yaml").code == code
 
 
-def test_a_tree_is_told_file_by_file_and_the_first_that_is_unsound_decides(shell: Shell) -> None:
+def test_a_tree_is_verified_file_by_file_and_the_first_unsound_one_decides(shell: Shell) -> None:
     data = sealed(shell)
     shell.write("t/1.yaml", data)
     shell.write("t/2.yaml", data.replace(b"b_unencrypted: two", b"b_unencrypted: 2"))

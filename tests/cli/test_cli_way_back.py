@@ -36,12 +36,12 @@ def decrypted(shell: Shell, name: str) -> str:
 REFUSED = {
     "a comment behind a marker, above an item": (
         "in.yaml",
-        "items:\n  # keep:secret\n  # told to nobody\n  - real\n",
+        "items:\n  # keep:secret\n  # for no reader\n  - real\n",
         "would not open again",
     ),
     "the same in a map of a list": (
         "in.yaml",
-        "items:\n  - # keep:secret\n    a: 1\n  # keep:secret\n  # told\n  - b: 1\n",
+        "items:\n  - # keep:secret\n    a: 1\n  # keep:secret\n  # note\n  - b: 1\n",
         "would not open again",
     ),
     "a key twice": ("in.ini", "[s]\na = one\nb = 1\na = two\n", "appears twice"),

@@ -7,6 +7,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
+from memory_world.sources import Clock, Tasks
 
 from agent.api import application as applications
 from agent.api.status import ApplicationStatus
@@ -18,7 +19,7 @@ from agent.controllers.settings import Settings
 from agent.engine import pipeline
 from agent.engine.context import Fingerprints
 from agent.engine.fence import Fence
-from agent.engine.pipeline import Outcome
+from agent.engine.outcome import Outcome
 from agent.engine.ports import Ports
 from agent.engine.record import ApplicationRecord
 from agent.values.errors import ClusterError, LeaseLostError
@@ -55,7 +56,9 @@ class World:
         loop = asyncio.get_running_loop()
         clock = SimpleNamespace(now=loop.time, monotonic=loop.time)
         git = SimpleNamespace(listen=lambda _: None, serving=lambda *_: git)
-        ports = Ports(git, None, None, None, self, None, None, self, self, self, self, None, self, clock, None, None)
+        ports = Ports(
+            git, None, None, None, self, None, None, self, self, self, self, None, self, clock, Tasks(Clock()), None
+        )
         settings = Settings(
             "agent-a",
             SimpleNamespace(),
@@ -176,6 +179,11 @@ async def world(monkeypatch) -> World:
         objects=made.objects,
         held=lambda *_: None,
         waits=lambda *_: None,
+        refused=lambda *_: None,
+        queued=lambda *_: None,
+        waited=lambda _: None,
+        began=lambda application, _: made.metrics.setdefault(application.uid, "runs"),
+        ended=lambda application, _: made.metrics.setdefault(application.uid, "ran"),
         forget=lambda application: made.metrics.pop(application.uid, None),
     )
     for ports in (made.driver, made.driver._reporter):

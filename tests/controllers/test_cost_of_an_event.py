@@ -26,7 +26,7 @@ from agent.engine.context import Fingerprints, Grants
 from agent.engine.fence import Fence
 from agent.engine.ledger import Ledger
 from agent.engine.live import LiveFact, Observer
-from agent.engine.pipeline import Outcome
+from agent.engine.outcome import Outcome
 from agent.engine.ports import WatchEvent
 from agent.engine.record import ApplicationRecord, ObjectRecord
 from agent.engine.state import State
@@ -134,6 +134,7 @@ class World:
         self.driver = Driver(ports, settings, self.watching)
         shares = SimpleNamespace(ports=lambda given, _: Given(**vars(given)))
         self.driver._runs = replace(self.driver._runs, shares=shares)
+        self.driver._runs._loaded = True
         self.started: list[str] = []
         self.driver._spawn = self._spawn
         for number in range(applications):
@@ -172,7 +173,7 @@ class Given:
 
 
 def drift(world: World) -> None:
-    """A live object changes: its Application is poked, and told that its health did."""
+    """A live object changes: its Application is to run, and its health has changed."""
     world.managed(3).outcome, world.managed(3).report_due = Outcome(State()), False
     version = next(world.versions)
     finish(world.watching._take(CONFIG_MAPS, key_of(3), live(key_of(3), 3, version)))
@@ -238,7 +239,7 @@ def idle(world: World) -> None:
     world.driver._event(schedule.Tick())
 
 
-def poke(world: World) -> None:
+def live_change(world: World) -> None:
     """A heal that is undone again and again waits."""
     world.driver._event(schedule.Triggered("u3", "live", 5.0))
 
@@ -308,7 +309,7 @@ def worlds() -> Iterator[tuple[World, World]]:
     return asyncio.run(make())
 
 
-EVENTS = (drift, of_another, unproven, end_of_a_list, spec, comes_and_goes, tick, idle, poke, settles, run)
+EVENTS = (drift, of_another, unproven, end_of_a_list, spec, comes_and_goes, tick, idle, live_change, settles, run)
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)

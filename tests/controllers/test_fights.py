@@ -1,4 +1,4 @@
-"""An object that somebody keeps changing is healed ever more slowly, and at once again when it was left alone."""
+"""An object that others keep changing is healed more and more slowly, and at once again after it was left alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_then_each_wait_is_longer_up_to_a_limit() -> None:
     assert fight.fought
 
 
-def test_an_object_that_was_left_alone_begins_anew() -> None:
+def test_an_object_that_was_left_alone_starts_over() -> None:
     fight = None
     for _ in range(fights.PATIENCE + 3):
         fight = fights.healed(fight, 0.0)

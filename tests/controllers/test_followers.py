@@ -21,6 +21,7 @@ MAIN = Push(frozenset({"git.example.com/team/shop", "other.example.com/x"}), fro
 
 def application(uid: str, namespace: str = "shop", **more: object) -> ManagedApplication:
     source = {"url": more.pop("url", URL), "revision": more.pop("revision", {"branch": "main"})}
+    source = more.pop("source", source)
     if secret := more.pop("secret", None):
         source["credentials"] = {"secretName": secret}
     tree = {
@@ -137,7 +138,7 @@ async def test_many_pushes_within_a_second_start_runs_at_its_beginning_and_at_it
     assert world.woken[-1] == "b", "another tenant's webhook does not wait for this one's"
 
 
-async def test_the_agents_of_others_are_told_once_for_what_shares_a_mirror() -> None:
+async def test_the_agents_of_others_are_notified_once_for_what_shares_a_mirror() -> None:
     noted = {"note": "x"}
     others = [
         application("a", secret="git", annotations=noted),
@@ -166,9 +167,31 @@ async def test_the_agents_of_others_are_told_once_for_what_shares_a_mirror() -> 
     assert world.woken == ["mine", "mine"]
 
 
-def test_the_annotation_starts_a_run_that_asks_git_anew() -> None:
+def test_the_annotation_starts_a_run_that_asks_git_again() -> None:
     before = application("a").application
     after = application("a", annotations={"signet-gitops.dev/pushed-at": "1"}).application
     assert isinstance(after, applications.Application)
     assert changes(before, after) == {Trigger.PUSH}
     assert Trigger.PUSH not in TAKES_KNOWN
+
+
+def test_artifacts_and_charts_of_registries_are_found_by_the_tag_that_was_pushed() -> None:
+    index = Followers()
+    oci = "oci://index.docker.io/shop/deploy"
+    chart = {"helm": {"chart": {"oci": oci, "version": "1.x"}}}
+    for each in (
+        application("tag", source={"oci": {"url": oci, "tag": "v1"}}),
+        application("range", source={"oci": {"url": oci, "semver": "1.x"}}),
+        application("digest", source={"oci": {"url": oci, "digest": "sha256:" + "0" * 64}}),
+        application("chart", revision={"commit": "a" * 40}, render=chart),
+    ):
+        index.seen(each.id.uid, each.application)
+    assert index.of("docker.io/shop/deploy", "refs/tags/v1") == ("tag",)
+    assert index.of("docker.io/shop/deploy", followers.TAGS) == ("range", "chart")
+
+
+async def test_every_application_of_an_artifact_hears_of_a_push_since_registries_are_asked_for_each() -> None:
+    source = {"oci": {"url": "oci://registry.example.com/shop", "tag": "v1"}}
+    world = World(*(application(uid, source=source) for uid in ("a", "b")))
+    await world.pushes.take(Push(frozenset({"registry.example.com/shop"}), frozenset({"refs/tags/v1"})), ("*",))
+    assert [name for name, _ in world.patched] == ["shop/a", "shop/b"]

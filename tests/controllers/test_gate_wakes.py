@@ -10,7 +10,7 @@ from test_application_holds import UID, runs, settle, tree, world
 from agent.desired import dependencies
 from agent.desired.gate import Gate
 from agent.engine.causes import Trigger
-from agent.engine.pipeline import Outcome
+from agent.engine.outcome import Outcome
 from agent.engine.record import ObjectRecord
 from agent.values.errors import SyncWindowError
 from agent.values.ids import ObjectId, Revision

@@ -63,14 +63,14 @@ def test_what_a_run_hands_back_of_an_application_that_was_left_is_not_known():
 
 
 async def test_what_a_ledger_records_counts_until_its_application_is_left():
-    facts, told = LiveFacts(), ledger()
+    facts, mine = LiveFacts(), ledger()
     made = Watching(SimpleNamespace(cluster=IN_CLUSTER), SimpleNamespace(), facts)
-    made.adopt("u", told)
-    await told.save(ApplicationRecord(objects={A: ObjectRecord("v1", holds_secret=True)}))
+    made.adopt("u", mine)
+    await mine.save(ApplicationRecord(objects={A: ObjectRecord("v1", holds_secret=True)}))
     assert facts.holds_secret((IN_CLUSTER, A))
     made.release("u")
     made.adopt("u", ledger())
-    await told.save(ApplicationRecord(objects={A: ObjectRecord("v1", holds_secret=True), B: ObjectRecord("v1")}))
+    await mine.save(ApplicationRecord(objects={A: ObjectRecord("v1", holds_secret=True), B: ObjectRecord("v1")}))
     assert not facts.recorders((IN_CLUSTER, A))
 
 

@@ -1,4 +1,4 @@
-"""Who waits for whom: whatever happens in whatever order, nobody waits on for what stands, and nobody looks again for nothing."""
+"""Which Application waits for which: in any order of events, none keeps waiting for one that stands, and none checks again without a cause."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def revision(number: int) -> Revision:
     return Revision(f"{number:012d}" + "0" * 28, "refs/heads/main", "", 0)
 
 
-def told(commit: int, *, ready: bool = True, healthy: bool = True) -> Object:
+def status_of(commit: int, *, ready: bool = True, healthy: bool = True) -> Object:
     conditions: list[Tree] = [
         {"type": kind, "status": str(found), "reason": "Tested"}
         for kind, found in (("Ready", ready), ("Healthy", healthy))
@@ -75,7 +75,7 @@ class World:
         self.applications[name] = applications.parse(tree(name, needs, url, **spec))
         self.seen(name)
 
-    def tell(self, name: str, status: Object) -> None:
+    def report(self, name: str, status: Object) -> None:
         self.statuses[name] = status
         self.seen(name)
 
@@ -103,7 +103,7 @@ class World:
         state = self.states[name]
         self.neighbours.ended(name, state)
         assert state.checked is not None
-        self.tell(name, told(int(state.checked.commit[:12]), ready=not state.gate.closed))
+        self.report(name, status_of(int(state.checked.commit[:12]), ready=not state.gate.closed))
 
     def run(self, name: str) -> bool:
         """Whether it was let in."""
@@ -118,12 +118,30 @@ class TestOfWaking:
         world.put("a")
         world.put("b")
         world.put("web", ("a", "b"))
-        world.tell("a", told(1))
+        world.report("a", status_of(1))
         assert not world.run("web")
         world.take()
-        world.tell("b", told(1))
+        world.report("b", status_of(1))
         assert world.take() == [("web", 0.0)]
         assert world.run("web")
+
+    def test_one_whose_commit_was_not_asked_for_is_woken_when_another_comes_to_depend_on_it(self) -> None:
+        world = World()
+        world.put("a")
+        web, other = (ApplicationId("shop", name, name) for name in ("a", "b"))
+        assert not world.neighbours.followed(web)
+        assert not world.neighbours.followed(other)
+        world.put("web", ("a",))
+        assert world.take() == [("a", 0.0)]
+        assert world.neighbours.followed(web)
+        world.put("further", ("a",))
+        assert world.take() == []
+        for name in ("web", "further"):
+            world.put(name)
+        assert not world.neighbours.followed(web)
+        world.neighbours.gone(world.managed("a"))
+        world.put("web", ("a",))
+        assert world.take() == []
 
     def test_what_else_changed_is_said_soon(self) -> None:
         world = World()
@@ -131,20 +149,20 @@ class TestOfWaking:
         world.put("web", ("a",))
         assert not world.run("web")
         world.take()
-        world.tell("a", told(1, healthy=False))
+        world.report("a", status_of(1, healthy=False))
         assert world.take() == [("web", SOON)]
-        world.tell("a", told(1, healthy=False))
+        world.report("a", status_of(1, healthy=False))
         assert world.take() == [], "nothing changed"
 
     def test_who_does_not_wait_is_left_alone(self) -> None:
         world = World()
         world.put("a")
         world.put("web", ("a",))
-        world.tell("a", told(1))
+        world.report("a", status_of(1))
         assert world.run("web")
         world.take()
         for healthy in (False, True, False, True):
-            world.tell("a", told(1, healthy=healthy))
+            world.report("a", status_of(1, healthy=healthy))
         assert world.take() == []
 
     def test_a_newer_commit_of_the_same_source_brings_what_depends_on_it_along(self) -> None:
@@ -152,13 +170,13 @@ class TestOfWaking:
         world.put("a")
         world.put("web", ("a",))
         world.put("other", ("a",), url="https://git.example.com/other.git")
-        world.tell("a", told(1))
+        world.report("a", status_of(1))
         assert world.run("web")
         assert world.run("other")
         world.take()
-        world.tell("a", told(2, healthy=False))
+        world.report("a", status_of(2, healthy=False))
         assert world.take() == []
-        world.tell("a", told(2))
+        world.report("a", status_of(2))
         assert world.take() == [("web", 0.0)]
 
     @pytest.mark.parametrize(
@@ -177,18 +195,18 @@ class TestOfWaking:
         world = World(head=2)
         world.put("a")
         world.put("web", ("a",), url=url)
-        world.tell("a", told(1))
+        world.report("a", status_of(1))
         assert world.run("web") is not shared, "it waits for the same commit"
 
     def test_one_that_is_behind_is_asked_to_follow(self) -> None:
         world = World(head=2)
         world.put("a")
         world.put("web", ("a",))
-        world.tell("a", told(1))
+        world.report("a", status_of(1))
         world.take()
         assert not world.run("web")
         assert world.take() == [("a", 0.0)]
-        world.tell("a", told(1, ready=False))
+        world.report("a", status_of(1, ready=False))
         world.take()
         assert not world.run("web")
         assert world.take() == [], "it is at work, or cannot"
@@ -197,11 +215,11 @@ class TestOfWaking:
         world = World()
         world.put("a")
         world.put("web", ("a",))
-        world.tell("a", told(1))
-        world.tell("a", told(1, healthy=False))
+        world.report("a", status_of(1))
+        world.report("a", status_of(1, healthy=False))
         world.take()
         world.begin("web")
-        world.tell("a", told(1))
+        world.report("a", status_of(1))
         assert world.take() == [], "it is not known to wait yet"
         world.neighbours.ended("web", world.states["web"])
         assert world.take() == [("web", 0.0)]
@@ -212,11 +230,11 @@ class TestOfWaking:
         world.put("web", ("a",))
         assert not world.run("web")
         world.put("a")
-        world.tell("a", told(1))
+        world.report("a", status_of(1))
         assert world.take()[-1] == ("web", 0.0)
         assert world.run("web")
         world.head = 2
-        world.tell("a", told(1))
+        world.report("a", status_of(1))
         assert not world.run("web")
         world.take()
         world.neighbours.gone(world.managed("a"))
@@ -226,7 +244,7 @@ class TestOfWaking:
     def test_the_end_of_an_earlier_one_of_the_same_name_is_not_its_own(self) -> None:
         world = World()
         world.put("a")
-        world.tell("a", told(1))
+        world.report("a", status_of(1))
         again = world.managed("a", uid="a2")
         world.neighbours.seen(again)
         world.neighbours.gone(world.managed("a"))
@@ -270,21 +288,24 @@ class TestOfStanding:
     @pytest.mark.parametrize(
         ("spec", "status", "obstacle"),
         [
-            ({}, told(1), ""),
+            ({}, status_of(1), ""),
             ({}, {}, "no agent has handled its spec yet"),
-            ({}, {**told(1), "observedGeneration": 0}, "no agent has handled its spec yet"),
-            ({"suspend": True}, told(1), "it is suspended"),
-            ({}, told(1, ready=False), "it is not ready: Tested"),
-            ({}, told(1, ready=False, healthy=False), "it is not ready: Tested"),
-            ({}, told(1, healthy=False), "it is not healthy: Tested"),
+            ({}, {**status_of(1), "observedGeneration": 0}, "no agent has handled its spec yet"),
+            ({"suspend": True}, status_of(1), "it is suspended"),
+            ({}, status_of(1, ready=False), "it is not ready: Tested"),
+            ({}, status_of(1, ready=False, healthy=False), "it is not ready: Tested"),
+            ({}, status_of(1, healthy=False), "it is not healthy: Tested"),
             ({}, {"observedGeneration": 1}, "it is not ready"),
             ({}, {"observedGeneration": 1, "conditions": "none"}, "it is not ready"),
             ({}, {"observedGeneration": 1, "conditions": [7, {"type": "Ready", "status": 7}]}, "it is not ready"),
             (
                 {},
                 {
-                    **told(1),
-                    "conditions": [*cast("list[Tree]", told(1)["conditions"]), {"type": "Waiting", "status": "True"}],
+                    **status_of(1),
+                    "conditions": [
+                        *cast("list[Tree]", status_of(1)["conditions"]),
+                        {"type": "Waiting", "status": "True"},
+                    ],
                 },
                 "it waits itself",
             ),
@@ -299,17 +320,17 @@ class TestOfStanding:
     def test_one_that_is_being_deleted_and_one_whose_spec_is_not_valid_do_not_stand(self) -> None:
         given = tree("a")
         given["metadata"] = {**cast("Object", given["metadata"]), "deletionTimestamp": "2026-01-01T00:00:00Z"}
-        assert dependencies.neighbour(applications.parse(given), 1, told(1)).obstacle == "it is being deleted"
-        assert dependencies.neighbour(None, 1, told(1)).obstacle == "its spec is not valid"
+        assert dependencies.neighbour(applications.parse(given), 1, status_of(1)).obstacle == "it is being deleted"
+        assert dependencies.neighbour(None, 1, status_of(1)).obstacle == "its spec is not valid"
 
     def test_what_another_says_is_one_short_word(self) -> None:
-        status = told(1, ready=False)
+        status = status_of(1, ready=False)
         cast("list[Object]", status["conditions"])[0]["reason"] = "x\x1b[2J" + "y" * 10_000
         status["checkedRevision"] = "z" * 10_000
         found = dependencies.neighbour(applications.parse(tree("a")), 1, status)
         assert len(found.obstacle) < 100
         assert "\x1b" not in found.obstacle
-        assert len(found.checked) < 300
+        assert len(found.sources[0][2]) < 300
 
 
 class Overlapping(World):
@@ -342,7 +363,7 @@ class Overlapping(World):
         if name in self.states and name not in self.running:
             state = self.states[name]
             assert state.checked is not None
-            self.tell(name, told(int(state.checked.commit[:12]), ready=not state.gate.closed, healthy=healthy))
+            self.report(name, status_of(int(state.checked.commit[:12]), ready=not state.gate.closed, healthy=healthy))
 
     def to_cure(self, name: str) -> None:
         self.to_break(name, healthy=True)
@@ -354,7 +375,7 @@ class Overlapping(World):
             kept.pop(name, None)
 
     def rest(self) -> bool:
-        """Everybody who was woken runs, until nobody is; whether that ends."""
+        """Applications that were woken run until no more are; whether that ends."""
         for name in sorted(self.running):
             self.end(name)
         for _ in range(200):
@@ -380,9 +401,22 @@ STEPS = st.tuples(
 
 
 @given(st.lists(STEPS, max_size=60))
-def test_at_rest_nobody_waits_for_what_stands(steps: list[tuple[str, str, list[str]]]) -> None:
+def test_at_rest_no_application_waits_for_what_stands(steps: list[tuple[str, str, list[str]]]) -> None:
     world = Overlapping()
     for step in steps:
         world.happens(*step)
     assert world.rest()
     assert [name for name in world.states if world.waits_for_nothing(name)] == []
+
+
+def test_commits_of_every_source_that_both_follow_count() -> None:
+    further = [{"name": "p", "url": "https://git.example.com/p.git", "revision": {"branch": "main"}}]
+    at = {**status_of(1), "checkedRevision": f"{revision(1).own}, p {revision(5).own}"}
+    db = dependencies.neighbour(applications.parse(tree("db", sources=further)), 1, at)
+    web = applications.parse(tree("web", ("db",), "https://git.example.com/other.git", sources=further))
+    for number, waits in ((5, False), (6, True)):
+        newest = Revision(revision(9).commit, "refs/heads/main", "", 0, further=(("p", revision(number)),))
+        errors = dependencies.check(web, newest, {("shop", "db"): db})
+        assert [str(each.facts["because"]) for each in errors] == [f"it is at {revision(5).own}"] * waits
+    cut = {**at, "checkedRevision": f"{revision(1).own}, p refs/hea…"}
+    assert len(dependencies.neighbour(applications.parse(tree("db", sources=further)), 1, cut).sources) == 1

@@ -1,20 +1,26 @@
-"""Two tasks tell of one Application: what is older never takes the place of what is newer."""
+"""Two tasks report on one Application: what is older never takes the place of what is newer."""
 
 from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
 
 from agent.api import application as applications
 from agent.api.status import ApplicationStatus, Condition
 from agent.controllers.managed import ManagedApplication
 from agent.controllers.reporting import Reporter
 from agent.engine.causes import Trigger
-from agent.engine.pipeline import Outcome
+from agent.engine.outcome import Outcome
 from agent.engine.state import State
-from agent.values.errors import StoreUnavailableError
-from agent.values.ids import ObjectId
+from agent.values.errors import ManifestError, StoreUnavailableError
+from agent.values.ids import ObjectId, Revision
 from agent.values.problems import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 APPLICATION = applications.parse(
     {
@@ -48,7 +54,7 @@ async def test_a_slow_write_is_not_overtaken() -> None:
             home=cluster,
             live=SimpleNamespace(snapshot=lambda _: {}),
             clock=SimpleNamespace(now=lambda: 0.0),
-            metrics=SimpleNamespace(waits=lambda _, reasons: waits.append(reasons)),
+            metrics=SimpleNamespace(waits=lambda _, reasons: waits.append(reasons), refused=lambda *_: None),
         ),
         "agent-0",
     )
@@ -83,17 +89,23 @@ class Cluster:
         self.events.append((reason, message))
 
 
-def agent(cluster: Cluster, now: list[float]) -> Reporter:
+def agent(
+    cluster: Cluster,
+    now: list[float],
+    refused: Callable[[str], None] = lambda _: None,
+    followed: Callable[[object], bool] = lambda _: False,
+) -> Reporter:
     metrics = SimpleNamespace(
         reconciled=lambda *_: None,
         objects=lambda *_: None,
         held=lambda *_: None,
         waits=lambda *_: None,
+        refused=lambda _, reason: refused(reason),
         synced=lambda *_: None,
     )
     clock = SimpleNamespace(now=lambda: now[0], monotonic=lambda: now[0])
     live = SimpleNamespace(snapshot=lambda _: {})
-    return Reporter(SimpleNamespace(home=cluster, live=live, clock=clock, metrics=metrics), "agent-0")
+    return Reporter(SimpleNamespace(home=cluster, live=live, clock=clock, metrics=metrics), "agent-0", followed)
 
 
 async def test_an_outage_is_one_event_and_one_entry_of_the_history_however_often_it_is_tried_again() -> None:
@@ -121,3 +133,102 @@ async def test_an_outage_is_one_event_and_one_entry_of_the_history_however_often
     (ready,) = [each for each in last["conditions"] if each["type"] == "Ready"]
     text = "Secret shop/db: the store is sealed (store main, status 503), next attempt 2026-01-01T00:00:35Z"
     assert ready["message"] == text
+
+
+def test_a_spec_is_read_once_as_long_as_it_stays() -> None:
+    def tree(version: int, generation: int, interval: str) -> dict:
+        about = {
+            "name": "web",
+            "namespace": "shop",
+            "uid": "u",
+            "resourceVersion": f"{version}",
+            "generation": generation,
+        }
+        source = {"url": "https://git.example.com/x.git", "revision": {"branch": "main"}}
+        spec = {"source": source, "interval": interval}
+        return {"apiVersion": "signet-gitops.dev/v1alpha1", "kind": "Application", "metadata": about, "spec": spec}
+
+    managed = ManagedApplication(APPLICATION.id)
+    assert managed.read(tree(1, 1, "5m"))
+    first = managed.application
+    assert managed.read(tree(2, 1, "5m"))
+    assert managed.application.resource_version == "2"
+    assert managed.application.spec is first.spec
+    assert managed.read(tree(3, 2, "6m"))
+    assert managed.application.spec.interval == 360
+    assert managed.read(tree(4, 2, "7m")), "as after a restore of the API server's backup"
+    assert managed.application.spec.interval == 420
+
+
+async def test_a_spec_that_cannot_be_run_is_counted_until_it_can() -> None:
+    cluster, said = Cluster(), list[str]()
+    reporter = agent(cluster, [0.0], said.append)
+    managed = ManagedApplication(APPLICATION.id, APPLICATION)
+    await reporter.refused(managed, 2, ManifestError("two layers are the same"))
+    await reporter.run_ended(
+        managed, APPLICATION, Outcome(State()), triggers=frozenset({Trigger.SPEC}), started=0.0, seconds=1.0
+    )
+    await reporter.refused(managed, 3, ManifestError("two layers are the same"))
+    await reporter.suspended(managed, APPLICATION)
+    assert said == ["Manifest", "", "Manifest", ""]
+
+
+class Looking:
+    """Runs that leave everything as it is, each at another commit; the last is what the status names."""
+
+    def __init__(self, followed: Callable[[object], bool] = lambda _: False) -> None:
+        self.cluster = Cluster()
+        self.reporter = agent(self.cluster, [0.0], followed=followed)
+        self.managed = ManagedApplication(APPLICATION.id, APPLICATION)
+        self.commits = 0
+
+    async def run(self, *triggers: Trigger, problems: tuple[Problem, ...] = ()) -> list[int]:
+        """One run, and the commits of the statuses that were written since the last one."""
+        self.commits += 1
+        outcome = Outcome(State(checked=Revision(f"{self.commits:012}", "main", "", 0)), problems=problems)
+        self.cluster.statuses.clear()
+        await self.reporter.run_ended(
+            self.managed, APPLICATION, outcome, triggers=frozenset(triggers), started=0.0, seconds=1.0
+        )
+        return self.written
+
+    @property
+    def written(self) -> list[int]:
+        return [int(each["checkedRevision"].partition("@")[2]) for each in self.cluster.statuses]
+
+
+async def test_commits_that_leave_everything_are_said_together_by_the_next_poll() -> None:
+    looking = Looking()
+    assert await looking.run(Trigger.START) == [1]
+    for each in (Trigger.COMMIT, Trigger.PUSH, Trigger.COMMIT):
+        assert await looking.run(each) == []
+    looking.commits -= 1
+    assert await looking.run(Trigger.INTERVAL) == [4]
+    looking.commits -= 1
+    assert await looking.run(Trigger.INTERVAL) == []
+
+
+@pytest.mark.parametrize("trigger", sorted({*Trigger} - {Trigger.COMMIT, Trigger.PUSH}))
+async def test_what_else_started_the_run_says_the_commit_at_once(trigger: Trigger) -> None:
+    looking = Looking()
+    await looking.run(Trigger.START)
+    assert await looking.run(trigger, Trigger.COMMIT) == [2]
+
+
+async def test_whatever_else_is_new_is_said_with_the_commit() -> None:
+    looking = Looking()
+    await looking.run(Trigger.START)
+    assert await looking.run(Trigger.COMMIT) == []
+    assert await looking.run(Trigger.COMMIT, problems=(Problem(ManifestError("two layers are the same")),)) == [3]
+    assert await looking.run(Trigger.COMMIT) == [4], "the problem is gone"
+    assert await looking.run(Trigger.COMMIT) == []
+    looking.cluster.statuses.clear()
+    await looking.reporter.suspended(looking.managed, APPLICATION)
+    assert looking.written == [5]
+
+
+async def test_a_commit_is_said_at_once_where_others_follow_the_application() -> None:
+    looking = Looking(lambda application: application == APPLICATION.id)
+    await looking.run(Trigger.START)
+    assert await looking.run(Trigger.COMMIT) == [2]
+    assert await looking.run(Trigger.PUSH) == [3]

@@ -1,4 +1,4 @@
-"""A watch that ended in a defect is begun anew: drift of a kind is not lost for good."""
+"""A watch that ended by a defect is restarted: drift of a kind is not lost for good."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _ignore(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
     del context
 
 
-async def test_a_watch_that_ended_is_begun_anew():
+async def test_a_watch_that_ended_is_restarted():
     asyncio.get_running_loop().set_exception_handler(_ignore)
     fingerprinter = Fingerprinter.derive(Secret(b"k" * 32, "test"), "owner")
     cluster = Breaking()

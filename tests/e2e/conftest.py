@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def installation(gitserver: GitServer, openbao: OpenBao) -> Generator[Installation]:
-    """A control plane of its own, so that whatever is found there is the agent's doing, and faults disturb nobody else."""
+    """A control plane of its own, so that everything found there is the agent's doing, and faults disturb no other test."""
     with ControlPlane() as controlplane, Installation(controlplane, gitserver, openbao) as running:
         running.start()
         yield running

@@ -19,7 +19,7 @@ def workload(app: str, **more: object) -> Tree:
 
 
 def role(name: str, kind: str = "Role") -> Tree:
-    subject = {"kind": "User", "name": "somebody", "apiGroup": "rbac.authorization.k8s.io"}
+    subject = {"kind": "User", "name": "dev", "apiGroup": "rbac.authorization.k8s.io"}
     return {"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}, "subjects": [subject]}
 
 

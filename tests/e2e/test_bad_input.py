@@ -37,7 +37,7 @@ class Fault:
     field: str = ""
     message: str = ""
     hint: str = ""
-    mend: Mapping[str, Content] = dataclasses.field(default_factory=dict)
+    repair: Mapping[str, Content] = dataclasses.field(default_factory=dict)
 
 
 def _reference(path: str, key: str = "password", store: str = "main") -> str:
@@ -55,7 +55,7 @@ FAULTS = [
         "UnsupportedManifest",
         file="link.yaml",
         hint="copy what it points to",
-        mend={"link.yaml": None},
+        repair={"link.yaml": None},
     ),
     Fault(
         "a key twice in a map",
@@ -70,7 +70,7 @@ FAULTS = [
         file="victim.yaml:1",
         object=CONFIG_MAP + "victim",
         hint="remove one",
-        mend={"again.yaml": None},
+        repair={"again.yaml": None},
     ),
     Fault(
         "a kind that the cluster does not serve",
@@ -79,7 +79,7 @@ FAULTS = [
         file="odd.yaml:1",
         object="Odd.example.com {ns}/odd",
         hint="is its CRD applied?",
-        mend={"odd.yaml": None},
+        repair={"odd.yaml": None},
     ),
     Fault(
         "an object of another namespace",
@@ -89,7 +89,7 @@ FAULTS = [
         "ForeignNamespace",
         file="far.yaml:1",
         object="ConfigMap kube-system/far",
-        mend={"far.yaml": None},
+        repair={"far.yaml": None},
     ),
     Fault(
         "a number in the data of a Secret",
@@ -100,7 +100,7 @@ FAULTS = [
         object=SECRET + "pin",
         field="data.pin",
         hint="quote the value",
-        mend={"pin.yaml": None},
+        repair={"pin.yaml": None},
     ),
     Fault(
         "a number that the API server quotes in its refusal",
@@ -109,7 +109,7 @@ FAULTS = [
         object=CONFIG_MAP + "port",
         field="data.port",
         hint="quote it",
-        mend={"port.yaml": None},
+        repair={"port.yaml": None},
     ),
     Fault(
         "an object that the API server finds invalid",
@@ -117,7 +117,7 @@ FAULTS = [
         "ObjectInvalid",
         object="Deployment.apps {ns}/web",
         field="spec.template.spec.containers[0].name",
-        mend={"web.yaml": None},
+        repair={"web.yaml": None},
     ),
     Fault(
         "a reference in a ConfigMap",
@@ -134,7 +134,7 @@ FAULTS = [
         object="Deployment.apps {ns}/web",
         field="spec.template.spec.containers[0].env[0].value",
         hint="name a Secret with valueFrom.secretKeyRef",
-        mend={"web.yaml": None},
+        repair={"web.yaml": None},
     ),
     Fault(
         "a reference in metadata",
@@ -159,7 +159,7 @@ FAULTS = [
         object=SECRET + "db",
         field="stringData.password",
         hint="a reference names a store",
-        mend={"db.yaml": None},
+        repair={"db.yaml": None},
     ),
     Fault(
         "a path that the operator's file does not allow",
@@ -168,7 +168,7 @@ FAULTS = [
         object=SECRET + "db",
         field="stringData.password",
         hint="allowedPaths",
-        mend={"db.yaml": None},
+        repair={"db.yaml": None},
     ),
     Fault(
         "a path that Vault denies",
@@ -176,7 +176,7 @@ FAULTS = [
         "StoreDenied",
         object=SECRET + "db",
         field="stringData.password",
-        mend={"db.yaml": None},
+        repair={"db.yaml": None},
     ),
     Fault(
         "a value that Vault does not have",
@@ -184,7 +184,7 @@ FAULTS = [
         "StoreNotFound",
         object=SECRET + "db",
         field="stringData.password",
-        mend={"db.yaml": None},
+        repair={"db.yaml": None},
     ),
     Fault(
         "ciphertext out of another file",
@@ -194,7 +194,7 @@ FAULTS = [
         object=SECRET + "db",
         field="stringData.password",
         hint="encrypt the whole file",
-        mend={"db.yaml": None},
+        repair={"db.yaml": None},
     ),
     Fault(
         "a kustomization",
@@ -202,13 +202,13 @@ FAULTS = [
         "UnsupportedManifest",
         file="kustomization.yaml",
         hint="name its folder in spec.render",
-        mend={"kustomization.yaml": None},
+        repair={"kustomization.yaml": None},
     ),
 ]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_the_rest_is_applied_and_the_fault_is_told(installation: Installation, tenant: Tenant, fault: Fault):
+def test_the_rest_is_applied_and_the_fault_is_reported(installation: Installation, tenant: Tenant, fault: Fault):
     installation.openbao.put("apps/db", {"password": installation.canary("sink")}, mount=installation.mount)
     start = {"victim.yaml": config_map("victim", value="1"), "other.yaml": config_map("other", value="1")}
     tenant.deploy({**start, "leaving.yaml": config_map("leaving", value="1")})
@@ -231,7 +231,7 @@ def test_the_rest_is_applied_and_the_fault_is_told(installation: Installation, t
     assert tenant.data("victim") == {"value": "1"} or "victim.yaml" not in fault.files, "what is held is left alone"
     assert tenant.data("leaving") == {"value": "1"} or not report.counts["held"], "nothing is pruned meanwhile"
 
-    assert tenant.sync({"victim.yaml": VICTIM, **fault.mend}).ready
+    assert tenant.sync({"victim.yaml": VICTIM, **fault.repair}).ready
     assert tenant.data("victim") == {"value": "2"}
     assert tenant.get("configmaps", "leaving") is None
 
@@ -247,7 +247,7 @@ def test_one_bad_file_of_several_layers_leaves_the_last_good_revision(tenant: Te
     failure = report.failure(file="prod/a.yaml:", reason="Yaml")
     assert failure["message"]
     assert report.status["revision"] == first
-    assert tenant.data("b") == {"value": "1"}, "nobody can know what the file would have changed"
+    assert tenant.data("b") == {"value": "1"}, "what the file would have changed is not known"
     assert tenant.data("a") == {"value": "1", "extra": "prod"}
     tenant.controlplane.merge(tenant.path("configmaps", "a"), {"data": {"value": "by hand"}})
     tenant.until(lambda _: tenant.data("a")["value"] == "1", "drift is healed to the last good revision")
@@ -262,7 +262,7 @@ def test_one_bad_object_of_a_thousand_leaves_the_others_applied(tenant: Tenant):
     _ = tenant.commit({**good, "bad.yaml": deployment("bad").replace('"image": "registry.example/app:1", ', "")})
     tenant.configure()
 
-    report = tenant.until(lambda report: bool(report.failures), "the bad one is told")
+    report = tenant.until(lambda report: bool(report.failures), "the bad one is reported")
 
     assert [failure["object"] for failure in report.failures] == [f"Deployment.apps {tenant.namespace}/bad"]
     assert len(tenant.managed("configmaps")) == 999

@@ -47,7 +47,7 @@ FILES = {
 
 
 class Kubectl:
-    """What somebody does by kubectl in a tenant's namespace."""
+    """What a person does by kubectl in a tenant's namespace."""
 
     def __init__(self, tenant: Tenant) -> None:
         self.tenant = tenant
@@ -56,7 +56,7 @@ class Kubectl:
         return self.tenant.controlplane.kubectl("-n", self.tenant.namespace, *args, input=text)
 
     def replace(self, what: str, change: Callable[[Any], object]) -> None:
-        """Until nobody else writes in between."""
+        """Again until no other write comes in between."""
 
         def replaced() -> bool:
             live = json.loads(self("get", what, "-o", "json"))
@@ -87,13 +87,13 @@ def until(check: Callable[[], bool], what: str) -> None:
 def healed(tenant: Tenant, what: str, field: str, manager: str) -> None:
     """An event and the audit trail name the object, the field and who added it."""
 
-    def told() -> bool:
+    def reported() -> bool:
         return any(
             reason == "Healed" and what in note and field in note and manager in note
             for reason, note in tenant.events()
         )
 
-    until(told, f"an event about {what}")
+    until(reported, f"an event about {what}")
     records = [
         each
         for each in tenant.installation.agent.audit()
@@ -213,7 +213,7 @@ def test_detection_names_what_people_added(tenant: Tenant):
     assert tenant.data("a") == {"value": "1", "extra": "x"}
 
 
-def test_what_comes_back_again_and_again_is_left_and_told(tenant: Tenant):
+def test_what_keeps_coming_back_is_left_and_reported(tenant: Tenant):
     tenant.deploy(FILES)
     kubectl = Kubectl(tenant)
 

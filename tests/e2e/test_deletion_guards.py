@@ -102,17 +102,8 @@ def test_an_application_that_goes_with_its_namespace_deletes_nothing_elsewhere(t
         "namespaces": [elsewhere.namespace],
         "identity": "serviceAccount",
     }
-    subject = {"kind": "ServiceAccount", "name": "signet-applier", "namespace": tenant.namespace}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "signet-applier"}
-    metadata = {"name": "foreign-applier", "namespace": elsewhere.namespace}
-    _ = tenant.controlplane.apply(
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": role,
-            "subjects": [subject],
-        }
+    tenant.controlplane.bind(
+        elsewhere.namespace, tenant.account, "ClusterRole", "signet-applier", name="foreign-applier"
     )
     tenant.installation.configure(destinations=[grant])
     tenant.deploy(FOUR, deletionPolicy="prune", destination={"namespace": elsewhere.namespace})

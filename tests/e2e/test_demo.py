@@ -63,7 +63,7 @@ def assert_verified(done: subprocess.CompletedProcess[str], steps: tuple[str, ..
     for step in steps:
         assert any(step in title for title in shown), f"{step}\n{done.stdout}"
     assert done.stdout.splitlines()[-1] == f"{len(shown)} steps, {len(shown)} verified"
-    assert "\x1b" not in done.stdout, "plain where nobody watches"
+    assert "\x1b" not in done.stdout, "plain without a terminal"
 
 
 def test_every_step_is_verified_on_servers_of_its_own():

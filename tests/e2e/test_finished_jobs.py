@@ -136,7 +136,7 @@ def command(tenant: Tenant, folder: Path, *arguments: str) -> subprocess.Complet
     )
 
 
-def test_it_runs_again_where_somebody_asks(tenant: Tenant, tmp_path: Path):
+def test_it_runs_again_on_request(tenant: Tenant, tmp_path: Path):
     tenant.deploy({"job.yaml": job()})
     until_gone(tenant)
     finished(tenant)
@@ -151,7 +151,7 @@ def test_it_runs_again_where_somebody_asks(tenant: Tenant, tmp_path: Path):
     assert applies(tenant) == 2
 
 
-def test_without_a_record_an_absent_job_waits_for_somebody(tenant: Tenant):
+def test_without_a_record_an_absent_job_waits_for_a_request(tenant: Tenant):
     tenant.deploy({"job.yaml": job(), "other.yaml": job("other", ttl=None)})
     finished(tenant)
     uid = tenant.controlplane.get(tenant.application.path)["metadata"]["uid"]

@@ -128,7 +128,7 @@ def test_the_walk_does_what_it_says(testbed: Testbed, tmp_path: Path) -> None:
 def test_ctrl_c_ends_the_testbed_and_says_so(testbed: Testbed) -> None:
     folder = Path(testbed.exports.split("KUBECONFIG=")[1].split()[0]).parent
     assert folder.exists()
-    told = testbed.end()
-    assert "ended: no server runs any more" in told
+    output = testbed.end()
+    assert "ended: no server runs any more" in output
     assert testbed.process.returncode == 130
     assert not folder.exists()

@@ -153,7 +153,7 @@ def long_lists(greedy: Tenant) -> None:
 
 
 def floods_of_live_fields(greedy: Tenant) -> None:
-    """Whoever may edit in the namespace floods what the agent watches, and changes it too."""
+    """A user who may edit in the namespace floods what the agent watches, and keeps changing it."""
     manager = {"operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {}}}
     owner = {"apiVersion": "v1", "kind": "ConfigMap"}
     floods: dict[str, Any] = {
@@ -184,7 +184,7 @@ def hostile_stores(greedy: Tenant) -> None:
 
 
 def hostile_webhooks(greedy: Tenant) -> None:
-    """Of whoever may register some: what is applied is flooded with fields, and refused by a message of a mebibyte."""
+    """Webhooks that a user may register: they flood what is applied with fields, and refuse it with a message of a mebibyte."""
     greedy.deploy({"a.yaml": config_map("a", value="0")})
     rounds = itertools.count(1)
 

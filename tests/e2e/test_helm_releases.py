@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,8 +14,6 @@ from testbed import binaries
 from testbed.processes import wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from testbed.installation import Report, Tenant
 
 WEB = """\
@@ -70,6 +70,26 @@ class Helm:
         command = [str(binaries.path("helm")), *arguments, *flags]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
         assert done.returncode == 0, done.stderr
+
+    def given_up(self) -> None:
+        """Give up the agent's fields of the release, as the documentation says."""
+        text = (Path(__file__).parents[2] / "docs" / "renderers.md").read_text()
+        (steps,) = [
+            each for each in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if "--field-manager=signet" in each
+        ]
+        programs = self._folder / "programs"
+        programs.mkdir()
+        for name in ("helm", "kubectl"):
+            (programs / name).symlink_to(binaries.path(name))
+        own = {"PATH": f"{programs}:{os.environ['PATH']}", "KUBECONFIG": str(self._kubeconfig)}
+        steps = steps.replace("-n shop", f"-n {self._tenant.namespace}")
+        environment = {**os.environ, **own, "HELM_CACHE_HOME": str(self._folder), "HOME": str(self._folder)}
+        command = ["bash", "-euo", "pipefail", "-c", steps]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
+        assert done.returncode == 0, done.stderr
+
+
+OBJECTS = [("apps/deployments", "web"), ("secrets", "db"), ("configmaps", "settings")]
 
 
 def managers(live: dict[str, Any] | None) -> set[str]:
@@ -131,5 +151,12 @@ def test_a_release_is_taken_over_and_given_back_without_a_restart(
     )
     assert pods(tenant) == before
     assert tenant.data("settings") == {"host": "example.com", "old": "yes"}
+    helm.given_up()
+    assert {each for resource, name in OBJECTS for each in managers(tenant.get(resource, name))} == {"helm"}
+    assert tenant.data("settings") == {"host": "example.com", "old": "yes"}
+    (helm.chart / "templates/settings.yaml").write_text(SETTINGS.replace("host: example.com, ", ""))
+    helm("upgrade", "shop", str(helm.chart), "--values", str(values))
+    assert tenant.data("settings") == {"old": "yes"}
+    assert pods(tenant) == before
     helm("uninstall", "shop", "--wait")
     assert tenant.get("apps/deployments", "web") is None

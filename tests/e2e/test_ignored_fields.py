@@ -75,7 +75,7 @@ class TestOfSpecIgnore:
         tenant.configure()
         scaled(tenant, 1)
 
-    def test_an_item_goes_whole_that_leaves_git_or_that_somebody_added(self, tenant: Tenant):
+    def test_an_item_goes_whole_that_leaves_git_or_was_added_by_hand(self, tenant: Tenant):
         def containers() -> list[str]:
             return [each["name"] for each in (tenant.get(*WEB) or {})["spec"]["template"]["spec"]["containers"]]
 
@@ -92,7 +92,7 @@ class TestOfSpecIgnore:
         write(tenant, *WEB, {"spec": {"template": {"spec": {"containers": [more]}}}}, "kubectl-edit")
         wait_until(lambda: len(containers()) == 1 or None, 30, "the added container is gone")
 
-    def test_a_key_of_a_secret_is_left_and_its_value_told_nowhere(self, tenant: Tenant):
+    def test_a_key_of_a_secret_is_left_and_its_value_shown_nowhere(self, tenant: Tenant):
         canary = tenant.installation.canaries
         canary["ignored-first"], canary["ignored-other"] = first, other = "s3cr3t-ignored-1", "s3cr3t-ignored-2"
         files = {"db.yaml": tenant.seal(secret("db", password=first, user="shop"))}

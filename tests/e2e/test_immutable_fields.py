@@ -55,15 +55,7 @@ def powerful(tenant: Tenant) -> Tenant:
             "rules": [rule],
         }
     )
-    control.apply(
-        {
-            "apiVersion": RBAC,
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": f"{tenant.namespace}-admin"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-            "subjects": [{"kind": "ServiceAccount", "name": "signet-applier", "namespace": tenant.namespace}],
-        }
-    )
+    control.bind("", tenant.account, "ClusterRole", "cluster-admin", name=f"{tenant.namespace}-admin")
     return tenant
 
 
@@ -99,11 +91,11 @@ def test_immutable_fields_of_every_kind_are_found_and_their_objects_replaced_whe
 
     report = tenant.sync(written(tenant, kinds, after=True))
 
-    told = {each["object"].split()[0].split(".")[0]: each for each in report.failures}
-    assert {name: (each["reason"], each["field"]) for name, each in told.items()} == {
+    failures = {each["object"].split()[0].split(".")[0]: each for each in report.failures}
+    assert {name: (each["reason"], each["field"]) for name, each in failures.items()} == {
         name: ("ImmutableField", kind.field) for name, kind in kinds.items()
     }
-    assert {name for name, each in told.items() if BY_ANNOTATION not in each["hint"]} == set()
+    assert {name for name, each in failures.items() if BY_ANNOTATION not in each["hint"]} == set()
     assert uids(tenant, kinds) == before
 
     tenant.sync(written(tenant, kinds, after=True, replace="true"))
@@ -117,7 +109,7 @@ def test_immutable_fields_of_every_kind_are_found_and_their_objects_replaced_whe
     assert replaced >= set(kinds)
 
 
-def test_what_holds_data_is_replaced_only_where_somebody_confirms_that_object(powerful: Tenant):
+def test_what_holds_data_is_replaced_only_once_that_object_is_confirmed(powerful: Tenant):
     tenant = powerful
     tenant.deploy(written(tenant, PROTECTED, after=False))
     before = uids(tenant, PROTECTED)
@@ -126,11 +118,11 @@ def test_what_holds_data_is_replaced_only_where_somebody_confirms_that_object(po
     asked = tenant.sync(written(tenant, PROTECTED, after=True, replace="true"))
 
     for report in (plain, asked):
-        told = {each["object"].split()[0].split(".")[0]: each for each in report.failures}
-        assert {name: (each["reason"], each["field"]) for name, each in told.items()} == {
+        failures = {each["object"].split()[0].split(".")[0]: each for each in report.failures}
+        assert {name: (each["reason"], each["field"]) for name, each in failures.items()} == {
             name: ("ImmutableField", kind.field) for name, kind in PROTECTED.items()
         }
-        assert {name for name, each in told.items() if BY_ANNOTATION in each["hint"]} == set()
+        assert {name for name, each in failures.items() if BY_ANNOTATION in each["hint"]} == set()
     assert all("--confirm-prune" in each["hint"] for each in asked.failures)
     assert uids(tenant, PROTECTED) == before
 

@@ -47,12 +47,7 @@ def serve(tenant: Tenant) -> None:
     cluster = tenant.controlplane
     cluster.apply(CRD)
     collection = f"/apis/{GROUP}/v1/namespaces/{tenant.namespace}/gadgets"
-    metadata = {"name": "gadgets", "namespace": tenant.namespace}
-    role = {"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": metadata}
-    cluster.apply({**role, "rules": rules("get", "create", "patch", "delete")})
-    subject = {"kind": "ServiceAccount", "name": "signet-applier", "namespace": tenant.namespace}
-    reference = {"apiGroup": RBAC, "kind": "Role", "name": "gadgets"}
-    cluster.apply({**role, "kind": "RoleBinding", "roleRef": reference, "subjects": [subject]})
+    cluster.grant(tenant.namespace, tenant.account, *rules("get", "create", "patch", "delete"), name="gadgets")
     wait_until(lambda: cluster.request("GET", collection)[0] == 200, 30, "Gadgets are served")
 
 
@@ -73,7 +68,7 @@ def test_a_kind_that_may_not_be_listed_is_applied_and_healed_at_the_interval(
 
     assert (size("a"), size("b"), size("c")) == (1, 1, 1)
     assert report.condition("Drifted")["status"] == "False"
-    [warning] = tenant.until(lambda report: bool(report.status.get("warnings")), "it is told").status["warnings"]
+    [warning] = tenant.until(lambda report: bool(report.status.get("warnings")), "it is reported").status["warnings"]
     assert warning["reason"] == "NotWatched"
     assert f'apiGroups: ["{GROUP}"], resources: [gadgets], verbs: [get, list, watch]' in warning["message"]
     assert 'signet-gitops.dev/aggregate-to-agent: "true"' in warning["hint"]
@@ -87,5 +82,5 @@ def test_a_kind_that_may_not_be_listed_is_applied_and_healed_at_the_interval(
     labels = {"signet-gitops.dev/aggregate-to-agent": "true"}
     added = {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": "gadgets", "labels": labels}}
     cluster.apply({**added, "rules": rules("get", "list", "watch")})
-    report = tenant.until(lambda report: not report.status.get("warnings"), "the rule is heeded", seconds=90)
+    report = tenant.until(lambda report: not report.status.get("warnings"), "the rule is in force", seconds=90)
     assert report.ready

@@ -54,7 +54,7 @@ def test_a_suspended_application_is_left_alone_until_it_goes_on(tenant: Tenant):
     assert tenant.data("b") == {"value": "1"}
 
 
-def test_a_spec_that_cannot_be_run_is_told_and_touches_nothing(tenant: Tenant):
+def test_a_spec_that_cannot_be_run_is_reported_and_touches_nothing(tenant: Tenant):
     tenant.deploy(TWO)
 
     tenant.configure(source=tenant.source("base", "base"))
@@ -85,7 +85,7 @@ def test_a_destination_that_was_not_granted_is_refused(tenant: Tenant):
     tenant.until_ready()
 
 
-def test_a_rewritten_branch_is_followed_and_told(tenant: Tenant):
+def test_a_rewritten_branch_is_followed_and_reported(tenant: Tenant):
     tenant.deploy(TWO)
     first = tenant.repository.head()
     assert tenant.sync({"a.yaml": config_map("a", value="2")}).ready

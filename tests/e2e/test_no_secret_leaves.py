@@ -105,18 +105,7 @@ def _serve_accounts(installation: Installation, tenant: Tenant) -> None:
     controlplane = installation.controlplane
     _ = controlplane.apply(ACCOUNTS)
     controlplane.kubectl("wait", "--for=condition=Established", f"crd/accounts.{GROUP}", "--timeout=30s")
-    metadata = {"name": "accounts", "namespace": tenant.namespace}
     rule = {"apiGroups": [GROUP], "resources": ["accounts"], "verbs": ["*"]}
-    rbac = "rbac.authorization.k8s.io"
-    _ = controlplane.apply({"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]})
-    _ = controlplane.apply(
-        {
-            "apiVersion": f"{rbac}/v1",
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "accounts"},
-            "subjects": [{"kind": "ServiceAccount", "name": "signet-applier", "namespace": tenant.namespace}],
-        }
-    )
+    controlplane.grant(tenant.namespace, tenant.account, rule, name="accounts")
     fields = [{"group": GROUP, "kind": "Account", "path": f"spec.{field}"} for field in ("password", "pin")]
     installation.configure(sinks={"customResources": fields})

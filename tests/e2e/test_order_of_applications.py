@@ -1,4 +1,4 @@
-"""`spec.dependsOn` on real servers: a chain of three, what is told of who waits, and how soon the next one starts."""
+"""`spec.dependsOn` on real servers: a chain of three, what is reported of those that wait, and how soon the next one starts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING
 
+import runs_ended
 from manifests_written import config_map
 
 from testbed.processes import wait_until
@@ -21,7 +22,7 @@ waits for an interval, of an hour here, or tries again, from two seconds on, wou
 
 
 def load_balancer(name: str) -> str:
-    """A Service that is healthy once it has an address, which nobody gives it here."""
+    """A Service that is healthy once it has an address, which it never gets here."""
     spec = {"type": "LoadBalancer", "selector": {"app": name}, "ports": [{"port": 80}]}
     return json.dumps({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec})
 
@@ -94,3 +95,26 @@ def test_a_chain_waits_link_by_link_and_each_starts_at_once(installation: Instal
         if each.get("phase") == "outcome" and each.get("action") == "update" and each.get("object") in names
     ]
     assert order == names
+
+
+def test_a_commit_that_leaves_a_dependency_is_said_for_those_that_wait_for_it(tenant: Tenant) -> None:
+    tenant.commit({f"{name}/config.yaml": config_map(name, value="1") for name in ("db", "api", "cache")})
+    db, api, cache, web = (tenant.second(name) for name in ("db", "api", "cache", "web"))
+    for each in (db, cache):
+        each.configure(source=tenant.source(each.application.name))
+    api.configure(source=tenant.source("api"), dependsOn=[{"name": "db"}])
+    for each in (db, cache, api):
+        each.until(lambda report: report.ready, "ready")
+    second = tenant.commit({"api/config.yaml": config_map("api", value="2")})
+    api.request()
+    wait_until(lambda: tenant.data("api") == {"value": "2"}, 20, "the second commit")
+    assert f"@{second[:12]}" in str(db.application.status()["checkedRevision"])
+
+    before, since = cache.application.status(), runs_ended.at_rest([cache])
+    third = tenant.commit({"web/config.yaml": config_map("web", value="3")})
+    db.request()
+    runs_ended.wait_for_all([cache], since)
+    assert cache.application.status() == before, "none waits for it yet"
+    web.configure(source=tenant.source("web"), dependsOn=[{"name": "cache"}])
+    wait_until(lambda: tenant.get("configmaps", "web"), 20, "the third commit")
+    assert f"@{third[:12]}" in str(cache.application.status()["checkedRevision"])

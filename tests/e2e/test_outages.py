@@ -44,7 +44,7 @@ def test_a_sealed_vault_holds_what_it_should_give(installation: Installation, te
     with installation.openbao.sealed():
         report = tenant.sync(
             {
-                "db.yaml": secret("db", password=reference, user="somebody"),
+                "db.yaml": secret("db", password=reference, user="shop"),
                 "other.yaml": config_map("other", value="2"),
                 "leaving.yaml": None,
             }
@@ -60,7 +60,7 @@ def test_a_sealed_vault_holds_what_it_should_give(installation: Installation, te
         assert tenant.data("leaving") == {"value": "1"}
 
     tenant.until_ready(seconds=90)
-    assert tenant.secret("db") == {"password": second, "user": "somebody"}
+    assert tenant.secret("db") == {"password": second, "user": "shop"}
     assert tenant.get("configmaps", "leaving") is None
     assert not held(installation, tenant)
 
@@ -71,13 +71,13 @@ def test_a_sealed_vault_says_why_for_as_long_as_it_is_sealed(installation: Insta
     tenant.deploy({"db.yaml": secret("db", password=reference)})
 
     with installation.openbao.sealed():
-        first = tenant.sync({"db.yaml": secret("db", password=reference, user="somebody")})
+        first = tenant.sync({"db.yaml": secret("db", password=reference, user="shop")})
         tries = {first.failure(reason="StoreUnavailable")["retryAt"]}
-        told: set[tuple[str, str]] = set()
+        failures: set[tuple[str, str]] = set()
 
         def seen(report: Report) -> bool:
             failure = report.failure(reason="StoreUnavailable")
-            told.add((failure["message"].partition(" (")[0], failure["hint"]))
+            failures.add((failure["message"].partition(" (")[0], failure["hint"]))
             tries.add(failure["retryAt"])
             ready = report.condition("Ready")["message"]
             assert "the store is sealed" in ready
@@ -85,7 +85,7 @@ def test_a_sealed_vault_says_why_for_as_long_as_it_is_sealed(installation: Insta
             return len(tries) == 3
 
         report = tenant.until(seen, "two more tries", seconds=90)
-        assert told == {("the store is sealed", "unseal it")}
+        assert failures == {("the store is sealed", "unseal it")}
         assert len(report.status["history"]) == 2, "one entry for the deployment, one for the outage"
         events = [message for reason, message in tenant.events() if reason == "StoreUnavailable"]
         assert len(events) == 1

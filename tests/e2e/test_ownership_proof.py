@@ -1,4 +1,4 @@
-"""Whose an object is: nobody takes over, heals or deletes what is another's, and what other tools applied is adopted in full."""
+"""Whose an object is: no Application takes over, heals or deletes another's, and what other tools applied is adopted in full."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_an_object_of_another_application_is_a_conflict_until_that_one_lets_go(t
 
     _ = other.commit({"shared.yaml": config_map("shared", value="second"), "mine.yaml": config_map("mine", value="1")})
     other.configure()
-    report = other.until(lambda report: bool(report.failures), "the conflict is told")
+    report = other.until(lambda report: bool(report.failures), "the conflict is reported")
 
     failure = report.failure(object=f"ConfigMap {tenant.namespace}/shared", reason="OwnershipConflict")
     assert f"{tenant.namespace}/app" in failure["message"]
@@ -41,7 +41,7 @@ def test_an_application_whose_spec_is_not_valid_still_owns_its_objects(tenant: T
     _ = other.commit({"shared.yaml": config_map("shared", value="second")})
     other.configure()
 
-    report = other.until(lambda report: bool(report.failures), "the conflict is told")
+    report = other.until(lambda report: bool(report.failures), "the conflict is reported")
     assert report.failure(reason="OwnershipConflict")
     assert tenant.data("shared") == {"value": "first"}
 

@@ -70,32 +70,13 @@ def over_quota(tenant: Tenant) -> None:
 
 
 def may_not_create(tenant: Tenant) -> None:
-    rules = [
-        {
-            "apiGroups": ["apps", ""],
-            "resources": ["deployments", "configmaps"],
-            "verbs": ["get", "list", "patch", "delete"],
-        }
-    ]
-    tenant.controlplane.apply(
-        {
-            "apiVersion": RBAC,
-            "kind": "Role",
-            "metadata": {"name": "no-create", "namespace": tenant.namespace},
-            "rules": rules,
-        }
-    )
-    path = f"/apis/{RBAC}/namespaces/{tenant.namespace}/rolebindings"
-    tenant.controlplane.delete(f"{path}/signet-applier")
-    tenant.controlplane.apply(
-        {
-            "apiVersion": RBAC,
-            "kind": "RoleBinding",
-            "metadata": {"name": "signet-applier", "namespace": tenant.namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "no-create"},
-            "subjects": [{"kind": "ServiceAccount", "name": "signet-applier", "namespace": tenant.namespace}],
-        }
-    )
+    rule = {
+        "apiGroups": ["apps", ""],
+        "resources": ["deployments", "configmaps"],
+        "verbs": ["get", "list", "patch", "delete"],
+    }
+    tenant.controlplane.grant(tenant.namespace, tenant.account, rule, name="no-create")
+    tenant.controlplane.delete(f"/apis/{RBAC}/namespaces/{tenant.namespace}/rolebindings/signet-applier")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +111,7 @@ def test_an_object_that_would_be_invalid_as_a_new_one_is_not_deleted_for_it(tena
     assert (tenant.get("apps/deployments", "web") or {})["metadata"]["uid"] == before
 
 
-def test_what_somebody_added_to_the_live_object_is_no_immutable_field(tenant: Tenant):
+def test_what_another_manager_added_to_the_live_object_is_no_immutable_field(tenant: Tenant):
     """The object in Git is valid; beside what another manager put into it, it is not."""
     env = [{"name": "MODE", "value": "one"}]
     tenant.deploy({"web.yaml": annotated(deployment("web"), REPLACE)})

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from testbed.installation import Installation, Report, Tenant
 
 ROLE = "signet-applier-of-tests"
+RBAC = "rbac.authorization.k8s.io"
 RULES = [{"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": ["*"]}]
 
 
@@ -26,46 +27,22 @@ def placed(namespace: str, name: str, **data: str) -> str:
 
 def let(tenant: Tenant, namespace: str, rules: list[dict[str, list[str]]] = RULES) -> None:
     """What the admin of a namespace does: the tenant's ServiceAccount gets rights there."""
-    group = "rbac.authorization.k8s.io"
-    metadata = {"name": tenant.namespace, "namespace": namespace}
-    account = {"kind": "ServiceAccount", "name": "signet-applier", "namespace": tenant.namespace}
-    apply = tenant.controlplane.apply
-    apply({"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata, "rules": rules})
-    role = {"apiGroup": group, "kind": "Role", "name": tenant.namespace}
-    apply(
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": role,
-            "subjects": [account],
-        }
-    )
+    tenant.controlplane.grant(namespace, tenant.account, *rules, name=tenant.namespace)
 
 
 def let_make(tenant: Tenant, *names: str) -> None:
     """The right to make these namespaces, and no other one."""
-    group = "rbac.authorization.k8s.io"
     rule = {
         "apiGroups": [""],
         "resources": ["namespaces"],
         "verbs": ["get", "create", "patch"],
         "resourceNames": [*names],
     }
-    account = {"kind": "ServiceAccount", "name": "signet-applier", "namespace": tenant.namespace}
-    apply = tenant.controlplane.apply
-    metadata = {"name": f"namespaces-of-{tenant.namespace}"}
-    apply({"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": metadata, "rules": [rule]})
-    role = {"apiGroup": group, "kind": "ClusterRole", **metadata}
-    apply(
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": metadata,
-            "roleRef": role,
-            "subjects": [account],
-        }
+    role = f"namespaces-of-{tenant.namespace}"
+    tenant.controlplane.apply(
+        {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": role}, "rules": [rule]}
     )
+    tenant.controlplane.bind("", tenant.account, "ClusterRole", role)
 
 
 def refused(report: Report) -> bool:
@@ -134,7 +111,7 @@ def test_a_namespace_without_rights_fails_alone_and_says_which_rule_is_missing(t
 def test_a_namespace_is_made_with_its_labels_and_stays(tenant: Tenant, places: tuple[str, str]):
     jobs, cache = places
     tenant.controlplane.create_namespace(cache)
-    tenant.controlplane.merge(f"/api/v1/namespaces/{cache}", {"metadata": {"labels": {"owner": "somebody"}}})
+    tenant.controlplane.merge(f"/api/v1/namespaces/{cache}", {"metadata": {"labels": {"owner": "platform"}}})
     let_make(tenant, jobs)
     own = {f"own-{number}.yaml": config_map(f"own-{number}", value="1") for number in range(5)}
     tenant.commit({**own, "jobs.yaml": placed(jobs, "a", value="1"), "cache.yaml": placed(cache, "b", value="1")})
@@ -153,7 +130,7 @@ def test_a_namespace_is_made_with_its_labels_and_stays(tenant: Tenant, places: t
     labels = tenant.controlplane.get(f"/api/v1/namespaces/{jobs}")["metadata"]["labels"]
     assert labels.items() >= enforced.items()
     left = tenant.controlplane.get(f"/api/v1/namespaces/{cache}")["metadata"]
-    assert left["labels"] == {"kubernetes.io/metadata.name": cache, "owner": "somebody"}
+    assert left["labels"] == {"kubernetes.io/metadata.name": cache, "owner": "platform"}
     assert not any("signet" in each for each in left.get("annotations", {}))
 
     # what others label stays, and what the spec says no longer goes

@@ -6,6 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 import pytest
+import runs_ended
 from manifests_written import config_map
 
 from testbed.processes import wait_until
@@ -57,19 +58,21 @@ def test_a_repository_that_applications_share_is_asked_once(tenant: Tenant, plat
         each.commit({"own/b.yaml": config_map(f"b-{number}", value="1")})
         each.configure(source=each.source(f"platform/{number}", "own"), sources=[further(tenant, platform)])
 
-    def all_at(commit: str) -> None:
-        for each in applications:
+    def all_at(commit: str, *those: Tenant) -> None:
+        for each in those:
             each.until(
                 lambda report: report.ready and f"platform main@{commit[:12]}" in str(report.status["checkedRevision"]),
-                "all at the commit",
+                "at the commit",
             )
 
-    all_at(first)
+    all_at(first, *applications)
+    since = runs_ended.at_rest(applications)
     requests = tenant.installation.gitserver.requests
     requests.clear()
     second = platform.commit({"2/a.yaml": config_map("a-2", value="2")})
     applications[0].request()
-    all_at(second)
+    all_at(second, applications[0], applications[2])
+    runs_ended.wait_for_all(applications, since)
     assert tenant.data("a-2") == {"value": "2"}
     name = platform.url.rpartition("/")[2]
     assert len([each for each in requests if each.user and each.path == f"/{name}/info/refs"]) == 2

@@ -1,4 +1,4 @@
-"""An agent that is told to stop finishes what it does; one that is killed leaves nothing behind that the next one cannot mend."""
+"""An agent that is asked to stop finishes what it does; one that is killed leaves nothing behind that the next one cannot repair."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def events(tenant: Tenant, reason: str) -> list[str]:
     return [note for each, note in tenant.events() if each == reason]
 
 
-def told(tenant: Tenant, reason: str, text: str) -> None:
+def until_event(tenant: Tenant, reason: str, text: str) -> None:
     """Events come after the status."""
     _ = wait_until(lambda: any(text in note for note in events(tenant, reason)), 20, f"an event: {text}")
 
@@ -63,7 +63,7 @@ def test_a_volume_claim_that_was_refused_leaves_git_without_a_question(tenant: T
     assert events(tenant, "Pruned") == []
 
 
-def test_what_somebody_deleted_or_a_finalizer_keeps_is_not_called_pruned(tenant: Tenant):
+def test_what_a_person_deleted_or_a_finalizer_keeps_is_not_called_pruned(tenant: Tenant):
     tenant.deploy(FOUR)
     tenant.configure(sync={"mode": "detect"})
     tenant.until(lambda report: report.status["observedGeneration"] == 2, "only watched")
@@ -88,7 +88,7 @@ def test_a_secret_of_a_commit_rolls_its_workload_and_names_itself(tenant: Tenant
 
     assert trail(tenant, "web")[-1] == ("outcome", "roll", "roll", "ok")
     rolled = f"1 object rolled because Secret {tenant.namespace}/db changed: Deployment.apps {tenant.namespace}/web"
-    told(tenant, "Applied", rolled)
+    until_event(tenant, "Applied", rolled)
     assert report.status["history"][0]["cause"].endswith(f"commit, roll Secret {tenant.namespace}/db")
     assert events(tenant, "Healed") == []
 
@@ -105,7 +105,7 @@ def test_another_version_in_the_store_is_named(tenant: Tenant):
 
     report = tenant.until(lambda each: f"{label}@2" in each.status["history"][0]["cause"], "rotated")
     assert "secret-source" in report.status["history"][0]["cause"]
-    told(tenant, "Applied", f"1 object applied with {label}@2")
+    until_event(tenant, "Applied", f"1 object applied with {label}@2")
 
 
 def test_a_deletion_by_hand_is_called_one_and_an_edit_names_who_edited(tenant: Tenant):
@@ -114,7 +114,7 @@ def test_a_deletion_by_hand_is_called_one_and_an_edit_names_who_edited(tenant: T
     tenant.controlplane.delete(tenant.path("configmaps", "a"))
     tenant.until(healed, "made again")
     assert trail(tenant, "a")[-1] == ("outcome", "heal", "live-deletion", "ok")
-    told(tenant, "Healed", f"ConfigMap {tenant.namespace}/a healed, was deleted in the cluster")
+    until_event(tenant, "Healed", f"ConfigMap {tenant.namespace}/a healed, was deleted in the cluster")
 
     _ = tenant.controlplane.merge(tenant.path("configmaps", "b"), {"data": {"value": "edited"}})
     tenant.until(lambda report: healed(report) and "live-edit" in report.status["heals"][0]["cause"], "healed")

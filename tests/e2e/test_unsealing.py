@@ -145,19 +145,8 @@ def test_a_secret_outlives_the_change_from_its_controller_to_the_agent(
 
 
 def allow(tenant: Tenant) -> None:
-    role = {"name": "sealed-secrets", "namespace": tenant.namespace}
     rule = {"apiGroups": ["bitnami.com"], "resources": ["*"], "verbs": ["*"]}
-    api = "rbac.authorization.k8s.io"
-    tenant.controlplane.apply({"apiVersion": f"{api}/v1", "kind": "Role", "metadata": role, "rules": [rule]})
-    tenant.controlplane.apply(
-        {
-            "apiVersion": f"{api}/v1",
-            "kind": "RoleBinding",
-            "metadata": role,
-            "roleRef": {"apiGroup": api, "kind": "Role", "name": role["name"]},
-            "subjects": [{"kind": "ServiceAccount", "name": "signet-applier", "namespace": tenant.namespace}],
-        }
-    )
+    tenant.controlplane.grant(tenant.namespace, tenant.account, rule, name="sealed-secrets")
 
 
 def as_the_controller(tenant: Tenant, live: dict[str, Any], value: str) -> str:

@@ -12,15 +12,12 @@ if TYPE_CHECKING:
 RBAC = "rbac.authorization.k8s.io"
 
 
-def bind(tenant: Tenant, role: dict[str, str]) -> None:
+def rebind(tenant: Tenant, kind: str, role: str) -> None:
     """All that the tenant's ServiceAccount may do."""
     cluster = tenant.controlplane
     path = f"/apis/{RBAC}/v1/namespaces/{tenant.namespace}/rolebindings/signet-applier"
     assert cluster.request("DELETE", path)[0] == 200
-    metadata = {"name": "signet-applier", "namespace": tenant.namespace}
-    subject = {"kind": "ServiceAccount", "name": "signet-applier", "namespace": tenant.namespace}
-    binding = {"apiVersion": f"{RBAC}/v1", "kind": "RoleBinding", "metadata": metadata}
-    cluster.apply({**binding, "roleRef": {"apiGroup": RBAC, **role}, "subjects": [subject]})
+    cluster.bind(tenant.namespace, tenant.account, kind, role, name="signet-applier")
 
 
 def test_a_secret_is_read_by_the_tenants_rights_and_followed(installation: Installation, tenant: Tenant) -> None:
@@ -32,7 +29,7 @@ def test_a_secret_is_read_by_the_tenants_rights_and_followed(installation: Insta
     ]
     metadata = {"name": "without-secrets", "namespace": tenant.namespace}
     tenant.controlplane.apply({"apiVersion": f"{RBAC}/v1", "kind": "Role", "metadata": metadata, "rules": rules})
-    bind(tenant, {"kind": "Role", "name": "without-secrets"})
+    rebind(tenant, "Role", "without-secrets")
     files = {"api.yaml": secret("api", url="https://u:${PASSWORD}@h"), "a.yaml": config_map("a", v="${EMPTY:=none}")}
     tenant.commit(files)
     tenant.configure(substitute={"from": [{"kind": "Secret", "name": "vars"}]})
@@ -41,7 +38,7 @@ def test_a_secret_is_read_by_the_tenants_rights_and_followed(installation: Insta
     assert "ServiceAccount" in failure["hint"]
     assert tenant.get("secrets", "api") is None
 
-    bind(tenant, {"kind": "ClusterRole", "name": "signet-applier"})
+    rebind(tenant, "ClusterRole", "signet-applier")
     tenant.until_ready()
     assert tenant.secret("api") == {"url": f"https://u:{first}@h"}
     assert tenant.data("a") == {"v": "none"}

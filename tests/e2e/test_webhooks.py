@@ -1,4 +1,7 @@
-"""A push that a webhook tells of is applied at once, on real servers: nothing waits for the interval, which is an hour."""
+"""A push that a webhook reports is applied at once, on real servers: nothing waits for the interval, which is an hour.
+
+GitHub is played by the test; the registry that reports is a real one.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from manifests_written import config_map
 
 from testbed.agent import ROOT
 from testbed.processes import wait_until
+from testbed.registry import Registry, archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +67,26 @@ def hooked(installation: Installation, tenant: Tenant, tmp_path: Path) -> Iterat
     wait_until(lambda: not _answers(installation), 30, "no listener")
 
 
+@pytest.fixture
+def reporting(installation: Installation, tenant: Tenant, tmp_path: Path) -> Iterator[Registry]:
+    """A registry that the operator's file lists, and that notifies the agent of pushes for the tenant."""
+    file, authority = tmp_path / "secret", tmp_path / "registry-ca.crt"
+    file.write_text(SECRET)
+    url = f"http://127.0.0.1:{installation.agent.hook_port}/hooks/registry"
+    with Registry(tmp_path / "registry", notify={"url": url, "authorization": f"Bearer {SECRET}"}) as registry:
+        authority.write_text(registry.ca_pem)
+        installation.configure(
+            oci={"allowedHosts": [registry.host], "caFile": str(authority)},
+            webhooks={
+                "registry": {"sender": "registry", "secretFile": str(file), "namespaces": [tenant.namespace]},
+            },
+        )
+        wait_until(lambda: _answers(installation), 30, "the listener")
+        yield registry
+    installation.configure()
+    wait_until(lambda: not _answers(installation), 30, "no listener")
+
+
 def _answers(installation: Installation) -> bool:
     try:
         urllib.request.urlopen(f"http://127.0.0.1:{installation.agent.hook_port}/", timeout=5)
@@ -73,7 +97,7 @@ def _answers(installation: Installation) -> bool:
     return True
 
 
-def test_a_push_is_applied_when_a_proven_webhook_tells_of_it(installation: Installation, hooked: Tenant):
+def test_a_push_is_applied_when_a_proven_webhook_reports_it(installation: Installation, hooked: Tenant):
     runs = list(hooked.application.status().get("history", []))  # type: ignore[call-overload]
     commit = hooked.commit({"a.yaml": config_map("a", value="2")})
     assert deliver(installation, "own", hooked, "a wrong secret of a test") == 404
@@ -85,6 +109,25 @@ def test_a_push_is_applied_when_a_proven_webhook_tells_of_it(installation: Insta
     history = report.status["history"]
     assert len(history) == len(runs) + 1
     assert history[0]["cause"].partition(":")[0] == "git+push"
+
+
+def test_a_version_is_applied_when_its_registry_reports_it(reporting: Registry, tenant: Tenant) -> None:
+    repository = f"{tenant.namespace}/deploy"
+    reporting.push(repository, archive({"a.yaml": config_map("a", value="1")}), "1.0.0")
+    tenant.put_secret("registry", {".dockerconfigjson": reporting.docker_config()})
+    source = {
+        "oci": {
+            "url": reporting.url(repository),
+            "semver": ">=1.0.0 <2.0.0",
+            "credentials": {"secretName": "registry"},
+        }
+    }
+    tenant.application.apply({"source": source, "interval": "1h"})
+    tenant.until(lambda report: report.ready, "the first version")
+    digest = reporting.push(repository, archive({"a.yaml": config_map("a", value="2")}), "1.1.0")
+    report = tenant.until(lambda report: f"@{digest[:19]}" in str(report.status.get("revision")), "applied")
+    assert tenant.data("a") == {"value": "2"}
+    assert report.status["history"][0]["cause"].partition(":")[0] == "git+push"
 
 
 def test_the_steps_of_the_documentation_prove_a_push(installation: Installation, hooked: Tenant, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""What a run keeps, writes and tells of a commit does not grow by number times length of what stands in it."""
+"""What a run keeps, writes and reports of a commit does not grow by number times length of what stands in it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from agent.engine.causes import Cause, Trigger
 from agent.engine.changes import Step
 from agent.engine.context import Fingerprints
 from agent.engine.live import Observer
-from agent.engine.pipeline import Outcome
+from agent.engine.outcome import Outcome
 from agent.engine.ports import Resolved
 from agent.engine.prune import Policy
 from agent.engine.record import ApplicationRecord, ObjectRecord
@@ -74,7 +74,7 @@ def state(tree: Object) -> DesiredState:
     return DesiredState(REVISION, {KEY: Desired(KEY, "example.com/v1", tree, ("thing.yaml",))})
 
 
-def test_a_commit_that_changes_much_is_compared_as_far_as_it_is_told() -> None:
+def test_a_commit_that_changes_much_is_compared_as_far_as_it_is_reported() -> None:
     before, after = state(thing("1")), state(thing("2"))
     known = ApplicationRecord(objects={KEY: ObjectRecord("example.com/v1", uid="u", desired_digest="old")})
     finished = {KEY: Assembled(KEY, after.objects[KEY].tree, ObjectRecord("example.com/v1", desired_digest="new"))}
@@ -144,6 +144,7 @@ async def test_the_log_names_as_many_problems_as_the_status(caplog: pytest.LogCa
         objects=lambda *_: None,
         held=lambda *_: None,
         waits=lambda *_: None,
+        refused=lambda *_: None,
         synced=lambda *_: None,
         healed=lambda _: None,
     )

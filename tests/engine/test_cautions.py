@@ -1,4 +1,4 @@
-"""What a commit has in the clear, or left for another tool to fill in: warned of, or held where somebody is strict. As tables."""
+"""What a commit has in the clear, or left for another tool to fill in: warned of, or held where the operator is strict. As tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agent.controllers.status import Standing
 from agent.desired import cautions, compiler
 from agent.desired.cautions import Strictness
 from agent.engine.causes import Trigger
-from agent.engine.pipeline import Outcome
+from agent.engine.outcome import Outcome
 from agent.engine.record import ApplicationRecord
 from agent.engine.state import State
 from agent.manifests import documents

@@ -57,7 +57,7 @@ def world_of(files: dict[str, str], **spec: object) -> Installation:
 
 
 class TestOfWhatAUserMayNotRead:
-    """The rest is told, and what is not known is named."""
+    """The rest is shown, and what is not known is named."""
 
     async def world(self, **spec: object) -> Installation:
         world = world_of({**FOUR, "s.yaml": m.secret("s")}, **spec)
@@ -193,7 +193,7 @@ class TestOfWhatAUserMayNotRead:
         assert said.code == (1 if code == 403 else 2)
 
 
-async def test_an_application_that_is_not_there_yet_takes_over_what_is_nobody_s(asking: Callable[..., User]) -> None:
+async def test_an_application_that_is_not_there_yet_takes_over_what_has_no_owner(asking: Callable[..., User]) -> None:
     world = world_of({})
     world.make(m.config("a"), "kubectl-client-side-apply")
     world.put_other("other")

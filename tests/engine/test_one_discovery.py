@@ -79,8 +79,8 @@ async def reconcile(monkeypatch, objects: list[Desired], causes: set[str], *, go
     desired = DesiredState(Revision("a" * 40, "main", "dev", 0), {each.id: each for each in objects})
     state = State(Compiled(desired, 1, "", {each.id: "r" for each in objects}, "a" * 40))
 
-    async def check(*_: object) -> State:
-        return state
+    async def check(*_: object) -> tuple[State, tuple[()]]:
+        return state, ()
 
     async def read(_: object, state: State, *__: object) -> tuple[State, None]:
         return state, None

@@ -1,4 +1,4 @@
-"""An optional value may be missing; it is never taken for missing because nobody may read it."""
+"""An optional value may be missing; it is never taken for missing because it may not be read."""
 
 from __future__ import annotations
 

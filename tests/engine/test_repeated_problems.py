@@ -6,7 +6,7 @@ from agent.api import application as applications
 from agent.api.status import ApplicationStatus
 from agent.controllers import status
 from agent.controllers.status import Standing
-from agent.engine.pipeline import Outcome
+from agent.engine.outcome import Outcome
 from agent.engine.state import State
 from agent.values.errors import ManifestError, PruneRefusedError
 from agent.values.ids import ObjectId

@@ -47,7 +47,7 @@ CASES = {
     "a version that one object lacks and another has": Case(
         {"a": {PINNED: absent_at(0)}, "b": {PINNED: 3}}, "a", more=("p",)
     ),
-    "a version that nobody may read any more": Case(
+    "a version that may not be read any more": Case(
         {"a": {PINNED: absent_at(0)}, "b": {PINNED: 3}}, "a", errors=["StoreDenied"], denied="kv/db"
     ),
 }

@@ -1,4 +1,4 @@
-"""What has run to its end runs again where somebody asks, and waits for that where the record is lost."""
+"""What has run to its end runs again on request, and waits for a request where the record is lost."""
 
 from __future__ import annotations
 
@@ -120,10 +120,10 @@ class TestOfARequestToRunItAgain:
         world.spec(sync={})
         assert (await world.run("spec")).writes == APPLIED
 
-    async def test_what_somebody_else_made_in_its_place_is_left(self) -> None:
+    async def test_what_another_made_in_its_place_is_left(self) -> None:
         world = await gone(await applied(job()))
         await world.run("live")
-        world.make(job(), "somebody")
+        world.make(job(), "another-tool")
         finish(world)
         world.annotate(rerun=f"{JOB} 1")
         assert f"delete {JOB}" not in (await world.run("request")).writes
@@ -146,7 +146,7 @@ class TestWithALostRecord:
         world.restart()
         assert (await world.run()).problems == [f"Held {JOB}"]
 
-    async def test_it_runs_where_somebody_asks(self) -> None:
+    async def test_it_runs_on_request(self) -> None:
         world = await self.lost()
         await world.run()
         world.annotate(rerun=f"{JOB} 1")

@@ -1,4 +1,4 @@
-"""Replicas beside an autoscaler: they are its to set for as long as it stands, whoever made it."""
+"""Replicas beside an autoscaler: it sets them for as long as it stands, whatever made it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class TestOfAutoscalers:
         assert (await world.run()).problems == []
         assert world.value("Deployment/web", *REPLICAS) == 3
 
-    async def test_replicas_that_leave_git_beside_somebody_elses_autoscaler_stay(self) -> None:
+    async def test_replicas_that_leave_git_beside_an_autoscaler_of_others_stay(self) -> None:
         world = await applied()
         world.make(m.autoscaler(), by="keda")
         world.push({"w.yaml": m.workload()})
@@ -42,7 +42,7 @@ class TestOfAutoscalers:
         await world.run()
         assert world.value("Deployment/web", *REPLICAS) == 7
 
-    async def test_somebody_elses_autoscaler_is_not_fought(self) -> None:
+    async def test_an_autoscaler_of_others_is_not_fought(self) -> None:
         world = await applied()
         world.make(m.autoscaler(), by="keda")
         world.edit("Deployment/web", *REPLICAS, to=7, by="kube-controller-manager", subresource="scale")
@@ -53,7 +53,7 @@ class TestOfAutoscalers:
 
     @pytest.mark.parametrize("replicas", [3, None], ids=["in git", "not in git"])
     @pytest.mark.parametrize("scaled", [True, False], ids=["it scaled", "it did not yet"])
-    async def test_what_a_person_edits_beside_somebody_elses_autoscaler_is_its_to_set(
+    async def test_what_a_person_edits_beside_an_autoscaler_of_others_is_its_to_set(
         self, replicas: int | None, *, scaled: bool
     ) -> None:
         manifest = m.workload(replicas=replicas) if replicas else m.workload()

@@ -64,7 +64,7 @@ async def test_an_added_item_goes_whole_where_a_rule_ignores_a_field_of_every_it
     assert (await world.run()).quiet
 
 
-async def test_what_people_set_in_an_item_that_git_adds_goes_but_for_what_is_ignored() -> None:
+async def test_what_people_set_in_an_item_that_git_adds_goes_except_for_what_is_ignored() -> None:
     world = await applied(ignore=[{"jsonPointers": ["/spec/template/spec/containers/*/image"]}])
     sidecar = {"name": "debug", "image": "busybox", "stdin": True, "command": ["sh"]}
     world.replace("Deployment/web", lambda live: pod_spec(live)["containers"].append(sidecar))
@@ -137,11 +137,11 @@ async def test_who_added_what_is_said_though_a_controller_writes_after_the_takeo
         *(f"metadata.labels.{name}" for name in sorted(more)),
         'spec.template.spec.containers[name="debug"]',
     ]
-    (event,) = [each for each in ran.told if "healed" in each]
+    (event,) = [each for each in ran.messages if "healed" in each]
     assert event.endswith(f"was edited by {more[-1] if more else 'kubectl-edit'}")
 
 
-async def test_what_somebody_applied_with_the_same_files_goes_when_git_drops_it() -> None:
+async def test_what_a_person_applied_with_the_same_files_goes_when_git_drops_it() -> None:
     world = await applied({"a.yaml": m.config(more="x"), "w.yaml": WORKLOAD})
     world.apply(m.config(more="x"))
     world.apply(WORKLOAD)
@@ -186,7 +186,7 @@ async def test_an_ordinary_heal_costs_one_request() -> None:
     assert (ran.writes, ran.reads) == (["apply ConfigMap/a"], [])
 
 
-async def test_no_value_of_what_is_taken_out_is_told() -> None:
+async def test_no_value_of_what_is_taken_out_is_shown() -> None:
     world = await applied()
     world.replace("Secret/db", lambda live: live["data"].update(extra=Secret("Y2FuYXJ5", "theirs")))
     world.replace("ConfigMap/a", lambda live: live["data"].update({"control\u0007": "canary"}))

@@ -35,13 +35,13 @@ async def test_a_commit() -> None:
     world = Installation(files=FILES)
     ran = await world.run()
     assert set(ran.causes.values()) == {"commit"}
-    assert ran.told == [
+    assert ran.messages == [
         "Applied: 3 objects applied, revision refs/heads/main@000000000001: ConfigMap shop/a, Secret shop/db, Deployment.apps shop/web"
     ]
     assert history(ran) == "git+start: commit"
     world.push({**FILES, "a.yaml": m.config("a", "2")})
     ran = await world.run()
-    assert ran.told == ["Applied: 1 object applied, revision refs/heads/main@000000000002: ConfigMap shop/a"]
+    assert ran.messages == ["Applied: 1 object applied, revision refs/heads/main@000000000002: ConfigMap shop/a"]
     assert (ran.causes, history(ran)) == ({"ConfigMap/a": "commit"}, "git: commit")
 
 
@@ -52,7 +52,7 @@ async def test_a_commit_that_changes_a_secret_rolls_what_names_it_and_says_so() 
     assert ran.causes == {"Secret/db": "commit", "Deployment/web": "roll"}
     assert ran.actions == {"Secret/db": "update", "Deployment/web": "roll"}
     assert because(ran, "Deployment/web") == "Secret shop/db"
-    assert ran.told == [
+    assert ran.messages == [
         "Applied: 1 object applied, revision refs/heads/main@000000000002: Secret shop/db",
         "Applied: 1 object rolled because Secret shop/db changed: Deployment.apps shop/web",
     ]
@@ -81,7 +81,7 @@ async def test_another_version_in_the_store_is_named_and_its_value_is_not() -> N
     assert ran.causes == {"Secret/db": "secret-source", "Deployment/web": "roll"}
     assert because(ran, "Secret/db") == LABEL
     assert because(ran, "Deployment/web") == "Secret shop/db"
-    assert ran.told == [
+    assert ran.messages == [
         f"Applied: 1 object applied with {LABEL}, revision refs/heads/main@000000000001: Secret shop/db",
         "Applied: 1 object rolled because Secret shop/db changed: Deployment.apps shop/web",
     ]
@@ -90,7 +90,7 @@ async def test_another_version_in_the_store_is_named_and_its_value_is_not() -> N
 
 
 @pytest.mark.parametrize("change", ["edited", "deleted"])
-async def test_another_version_is_named_also_where_somebody_changed_the_secret(change: str) -> None:
+async def test_another_version_is_named_also_where_the_secret_was_changed(change: str) -> None:
     world = await applied({**FILES, "s.yaml": m.secret("db")})
     world.stores.write("kv/db", password="canary-2")
     if change == "edited":
@@ -103,30 +103,30 @@ async def test_another_version_is_named_also_where_somebody_changed_the_secret(c
     assert await world.probe() is None
 
 
-async def test_a_roll_is_one_also_where_somebody_edited_the_workload() -> None:
+async def test_a_roll_is_one_also_where_the_workload_was_edited() -> None:
     world = await applied()
     world.edit("Deployment/web", "spec", "template", "metadata", "labels", "app", to="x", by="kubectl-edit")
     world.push({**FILES, "s.yaml": m.plain_secret("db", "canary-2")})
     assert (await world.run()).causes == {"Secret/db": "commit", "Deployment/web": "roll"}
 
 
-async def test_an_edit_is_told_with_its_manager_and_fields() -> None:
+async def test_an_edit_is_reported_with_its_manager_and_fields() -> None:
     world = await applied()
     world.edit("ConfigMap/a", "data", "value", to="edited", by="kubectl-edit")
     ran = await world.heal()
     assert ran.causes == {"ConfigMap/a": "live-edit"}
     assert [
-        each for each in ran.told if "data.value" in each and each.endswith("was edited by kubectl-edit")
-    ] == ran.told
+        each for each in ran.messages if "data.value" in each and each.endswith("was edited by kubectl-edit")
+    ] == ran.messages
     assert ran.status.heals[0].cause == "live: live-edit by kubectl-edit"
 
 
-async def test_a_deletion_is_told_as_one_and_blames_no_writer() -> None:
+async def test_a_deletion_is_reported_as_one_and_blames_no_writer() -> None:
     world = await applied()
     world.delete("ConfigMap/a")
     ran = await world.heal()
     assert ran.causes == {"ConfigMap/a": "live-deletion"}
-    assert ran.told == ["Healed: ConfigMap shop/a healed, was deleted in the cluster"]
+    assert ran.messages == ["Healed: ConfigMap shop/a healed, was deleted in the cluster"]
     assert ran.status.heals[0].cause == "live: live-deletion"
 
 
@@ -168,18 +168,18 @@ async def test_a_deletion_names_its_objects_and_what_confirmed_it() -> None:
     world.push({"a.yaml": files["a.yaml"]})
     world.confirm(2)
     ran = await world.run()
-    assert ran.told == [
+    assert ran.messages == [
         "Pruned: 5 objects deleted that are no longer in any layer: ConfigMap shop/b, ConfigMap shop/c, ConfigMap shop/d and 2 more"
     ]
     assert {str((each.facts or {}).get("confirmed")) for each in ran.audit} == {"000000000002" + "0" * 28}
     world.push({"a.yaml": files["a.yaml"], "b.yaml": files["b.yaml"], "c.yaml": files["c.yaml"]})
     await world.run()
     world.push({"a.yaml": files["a.yaml"], "b.yaml": files["b.yaml"]})
-    assert (await world.run()).told == ["Pruned: 1 object deleted that is no longer in any layer: ConfigMap shop/c"]
+    assert (await world.run()).messages == ["Pruned: 1 object deleted that is no longer in any layer: ConfigMap shop/c"]
 
 
 async def test_what_goes_with_its_application_says_so_and_names_what_stays() -> None:
     world = await applied({"a.yaml": m.config("a"), "d.yaml": m.claim("disk")}, deletionPolicy="prune")
     ran = await world.retire()
     assert {each.cause for each in ran.audit} == {"application-deletion"}
-    assert ran.told == ["Orphaned: 1 object could not be deleted: PersistentVolumeClaim shop/disk"]
+    assert ran.messages == ["Orphaned: 1 object could not be deleted: PersistentVolumeClaim shop/disk"]

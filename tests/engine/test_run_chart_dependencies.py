@@ -10,13 +10,11 @@ from memory_world.sealed_files import encrypt
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
-from agent.adapters.render.pool import Renderers
 from agent.manifests import chart_dependencies
 from agent.values.errors import SourceError
-from render import build
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from agent.adapters.render.pool import Renderers
 
 REPOSITORY = "https://charts.example.com/stable"
 OCI = "oci://registry.example.com/charts"
@@ -26,13 +24,6 @@ kind: ConfigMap
 metadata: {name: {{ .Chart.Name }}}
 data: {version: {{ .Chart.Version | quote }}, host: {{ .Values.host | default "none" }}}
 """
-
-
-@pytest.fixture
-async def renderers() -> AsyncGenerator[Renderers]:
-    running = Renderers(build.built())
-    yield running
-    await running.close()
 
 
 def chart(folder: str, name: str, version: str = "1.0.0", *, needs: str = "") -> dict[str, str]:
@@ -154,3 +145,65 @@ async def test_charts_that_need_one_another_end(renderers: Renderers) -> None:
     }
     ran = await world(renderers, files).run()
     assert (ran.writes, ran.ready) == ([], "Limit")
+
+
+PLATFORM = "https://git.example.com/platform.git"
+
+
+def beside(renderers: Renderers, own: dict[str, str], platform: dict[str, str], path: str) -> Installation:
+    """An Application of two sources, with a chart in one of them."""
+    further = {"name": "platform", "url": PLATFORM, "revision": {"branch": "stable"}}
+    made = Installation(files=own, render={"helm": {"chart": {"path": path}}}, sources=[further])
+    made.git.further[PLATFORM] = sources.Git()
+    made.git.further[PLATFORM].push(platform)
+    made.renderers = sources.Renderers(renderers)
+    return made
+
+
+def needing(folder: str, path: str) -> dict[str, str]:
+    return chart(folder, "shop", needs=f"- {{name: lib, version: '*', repository: 'file://{path}'}}\n")
+
+
+@pytest.mark.parametrize(
+    ("own", "platform", "path"),
+    [
+        (needing("apps/shop", "../../platform/charts/lib"), chart("charts/lib", "lib"), "apps/shop"),
+        (chart("libs/lib", "lib"), needing("charts/shop", "../../../libs/lib"), "platform/charts/shop"),
+        ({"README.md": ""}, {**needing("shop", "../lib"), **chart("lib", "lib")}, "platform/shop"),
+    ],
+    ids=["the chart's in another source", "the chart of another source's here", "both in another source"],
+)
+async def test_charts_of_further_sources_are_in_folders_of_their_names(
+    renderers: Renderers, own: dict[str, str], platform: dict[str, str], path: str
+) -> None:
+    made = beside(renderers, own, platform, path)
+    ran = await made.run()
+    assert (ran.problems, ran.writes) == ([], ["apply ConfigMap/lib", "apply ConfigMap/shop"])
+    assert (await made.run()).quiet
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("../../../platform/charts/lib", "a dependency is a folder outside of the source"),
+        ("../../charts/lib", "there is no chart in the folder of a dependency"),
+    ],
+    ids=["as repositories side by side on a disk", "without the name of the source"],
+)
+async def test_another_path_to_a_further_source_is_refused_with_what_to_write(
+    renderers: Renderers, written: str, message: str
+) -> None:
+    made = beside(renderers, needing("apps/shop", written), chart("charts/lib", "lib"), "apps/shop")
+    ran = await made.run()
+    (error,) = ran.errors
+    assert (ran.writes, ran.ready, error.message) == ([], "Chart", message)
+    assert (error.facts["file"], error.facts["dependency"]) == ("apps/shop/Chart.yaml", "lib")
+    assert "spec.sources" in error.hint
+
+
+async def test_a_new_commit_of_the_source_that_has_the_dependency_is_taken(renderers: Renderers) -> None:
+    own, lib = needing("apps/shop", "../../platform/charts/lib"), chart("charts/lib", "lib")
+    made = beside(renderers, own, lib, "apps/shop")
+    await made.run()
+    made.git.further[PLATFORM].push({**lib, "charts/lib/values.yaml": "host: new\n"})
+    assert (await made.run()).writes == ["apply ConfigMap/lib"]

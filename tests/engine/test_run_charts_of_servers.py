@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 from memory_world import sources
 from memory_world.sealed_files import encrypt
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
-from agent.adapters.render.pool import Renderers
 from agent.values.errors import ChartError, SourceUnavailableError
-from render import build
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from agent.adapters.render.pool import Renderers
 
 SETTINGS = """\
 apiVersion: v1
@@ -30,13 +27,6 @@ metadata: {name: db}
 data: {password: {{ .Values.password | b64enc }}}
 """
 OCI = {"oci": "oci://registry.example.com/charts/shop", "version": "~1.2"}
-
-
-@pytest.fixture
-async def renderers() -> AsyncGenerator[Renderers]:
-    running = Renderers(build.built())
-    yield running
-    await running.close()
 
 
 def archived(version: str, **more: str) -> dict[str, str]:

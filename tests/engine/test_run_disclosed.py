@@ -72,7 +72,7 @@ async def test_a_disclosed_value_is_text_wherever_git_puts_it_and_others_stay_se
     assert (ran.problems, ran.writes) == ([], [f"apply ConfigMap/web-{HOST}", "apply Secret/s"])
     assert made.value(f"ConfigMap/web-{HOST}", "data", "value") == f"https://{HOST}"
     assert text_of(made.value("Secret/s", "data", "password")) == encoded(f"{CANARY}@{HOST}")
-    assert CANARY not in repr((ran.audit, ran.status, ran.told, ran.warnings))
+    assert CANARY not in repr((ran.audit, ran.status, ran.messages, ran.warnings))
     again = await made.run()
     assert (again.quiet, [each for each in again.audit if each.action == "disclose"]) == (True, [])
 

@@ -13,7 +13,7 @@ from whole_runs.surroundings import UID
 
 
 class TestOfAJobThatFinished:
-    @pytest.mark.parametrize("ttl", [1, None], ids=["by its time to live", "by somebody"])
+    @pytest.mark.parametrize("ttl", [1, None], ids=["by its time to live", "by a person"])
     async def test_it_does_not_run_again_when_it_is_gone(self, ttl: int | None) -> None:
         world = await gone(await applied(job(ttl=ttl)))
         for cause in ("live", "interval", "request", "retry"):
@@ -171,7 +171,7 @@ class TestOfAnother:
 
 class TestOfAJobThatDidNotFinish:
     @pytest.mark.parametrize("ttl", [1, None])
-    async def test_it_is_healed_where_somebody_deletes_it(self, ttl: int | None) -> None:
+    async def test_it_is_healed_where_it_is_deleted(self, ttl: int | None) -> None:
         world = await applied(job(ttl=ttl))
         world.delete(JOB)
         ran = await world.heal()
@@ -209,7 +209,7 @@ class TestOfAJobThatDidNotFinish:
         world.restart()
         assert (await world.run()).quiet
 
-    async def test_one_without_a_time_to_live_that_went_unseen_was_deleted_by_somebody(self) -> None:
+    async def test_one_without_a_time_to_live_that_went_unseen_was_deleted(self) -> None:
         world = await applied(job(ttl=None))
         world.restart()
         world.delete(JOB)

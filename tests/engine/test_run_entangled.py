@@ -26,7 +26,7 @@ def distinct_names(key: object, tree: object) -> None:
 
 
 async def edited(by: str, **spec: object) -> Installation:
-    """A Service whose port somebody changed."""
+    """A Service whose port was changed in the cluster."""
     world = Installation(files={"s.yaml": service()}, **spec)
     world.server.admission.append(distinct_names)
     assert (await world.run()).problems == []
@@ -85,7 +85,7 @@ async def test_later_commits_are_applied_once_it_is_out() -> None:
     assert ports_of(world) == [81]
 
 
-async def test_a_refusal_that_nobody_else_has_to_do_with_is_told_as_it_is() -> None:
+async def test_a_refusal_that_involves_no_other_manager_is_reported_as_it_is() -> None:
     world = Installation(files={"s.yaml": service()})
     await world.run()
     world.edit("Service/s", "metadata", "annotations", "note", to="x", by="another-tool")

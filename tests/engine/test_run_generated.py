@@ -6,29 +6,33 @@ import asyncio
 import base64
 import re
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from memory_world import sources
+from memory_world.sealed_files import encrypt
 from whole_runs.installation import Installation
 from whole_runs.previewing import asking
 
-from agent.adapters.render.pool import Renderers
 from agent.engine.ports import Identity
+from agent.sops.format.selection import Selection
 from agent.values import sprig
 from agent.values.errors import ForbiddenError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
-from render import build
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from whole_runs.previewing import User
     from whole_runs.ran import Ran
+
+    from agent.adapters.render.pool import Renderers
 
 __all__ = ["asking"]
 
@@ -64,13 +68,6 @@ spec:
 """
 
 
-@pytest.fixture
-async def renderers() -> AsyncGenerator[Renderers]:
-    running = Renderers(build.built())
-    yield running
-    await running.close()
-
-
 def chart(values: str = "host: a\n", **templates: str) -> dict[str, str]:
     named = {f"chart/templates/{name}.yaml": text for name, text in templates.items()}
     return {"chart/Chart.yaml": CHART, "chart/values.yaml": values, **named}
@@ -92,7 +89,7 @@ def plain(made: Installation, name: str, key: str) -> str:
 
 
 def shown(ran: Ran) -> str:
-    return repr((ran.audit, ran.status, ran.told, ran.problems, ran.warnings, ran.errors, ran.changes))
+    return repr((ran.audit, ran.status, ran.messages, ran.problems, ran.warnings, ran.errors, ran.changes))
 
 
 async def test_a_password_is_made_once_and_stays_whatever_else_changes(renderers: Renderers) -> None:
@@ -159,7 +156,8 @@ REFUSED = {
     "in text": 'stringData: {url: "postgres://shop:{{ randAlphaNum 16 }}@db"}',
     "in metadata": "metadata: {name: web-db, annotations: {roll: {{ randAlphaNum 5 }}}}",
     "cut in two": "stringData: {a: {{ $x := randAlphaNum 9 }}{{ trunc 4 $x }}, b: {{ trunc -4 $x }}}",
-    "with another": "stringData: {a: {{ randAlphaNum 4 }}-{{ randAlphaNum 4 }}}",
+    "with another and words": "stringData: {a: 'u={{ randAlphaNum 4 }} p={{ randAlphaNum 4 }}'}",
+    "with others that are in another text": "stringData: {a: '{{ $x := randAlphaNum 9 }}{{ $x }}:{{ uuidv4 }}', b: '{{ $x }}-{{ uuidv4 }}'}",
     "as base64 that it is not": "data: {a: {{ randAlphaNum 16 }}}",
 }
 
@@ -173,6 +171,36 @@ async def test_what_no_object_holds_alone_is_refused_with_template_and_line(rend
     (error,) = ran.errors
     assert (error.reason, error.facts["function"]) == ("RandomValue", "randAlphaNum")
     assert str(error).startswith(f"chart/templates/secret.yaml:{4 if named else 3}: ")
+
+
+JOINED = """\
+{{- $users := printf "%s:%s" (randAlpha 6) (randAlphaNum 20) }}
+apiVersion: v1
+kind: Secret
+metadata: {name: web-db}
+data: {users: {{ $users | b64enc | quote }}}
+stringData: {token: "{{ randAlpha 1 }}{{ randAlphaNum 15 }}", again: "x {{ $users }} y"}
+"""
+
+
+async def test_several_values_in_one_text_are_one_value(renderers: Renderers) -> None:
+    files = chart(secret=JOINED, deployment=DEPLOYMENT)
+    made = world(renderers, files)
+    ran = await made.run()
+    assert ran.problems == []
+    found = {key: plain(made, "web-db", key) for key in ("users", "token", "again")}
+    assert re.fullmatch(r"[A-Za-z]{6}:[0-9A-Za-z]{20}", found["users"])
+    assert re.fullmatch(r"[A-Za-z][0-9A-Za-z]{15}", found["token"])
+    assert found["again"] == f"x {found['users']} y"
+    assert (await made.run()).quiet
+    made.push({**files, "chart/templates/secret.yaml": "{{- $x := randAlpha 3 }}\n" + JOINED})
+    made.lose_record()
+    made.restart()
+    ran = await made.run()
+    assert (ran.problems, {key: plain(made, "web-db", key) for key in found}) == ([], found)
+    made.edit("Secret/web-db", "data", "users", to=base64.b64encode(b"ann:secret").decode())
+    ran = await made.heal()
+    assert (ran.problems, plain(made, "web-db", "again")) == ([], "x ann:secret y")
 
 
 CHANGED = """\
@@ -309,6 +337,7 @@ data: {all: {{ $ca.Cert | quote }}}
 """
 
 
+SETTLED = ["apply ConfigMap/settings"]
 HOOKED = """\
 apiVersion: v1
 kind: Secret
@@ -327,6 +356,36 @@ async def test_a_hook_keeps_its_password_when_it_is_made_again(renderers: Render
     ran = await made.run()
     assert (ran.problems, "apply Secret/first" in ran.writes) == ([], True)
     assert plain(made, "first", "password") == password
+
+
+async def test_what_only_a_hook_has_that_goes_once_it_has_run_is_made_for_each_run(renderers: Renderers) -> None:
+    hooked = HOOKED.replace("{helm.sh/hook:", "{helm.sh/hook-delete-policy: hook-succeeded, helm.sh/hook:")
+    files = chart(hook=hooked, settings=SETTINGS)
+    made = world(renderers, files)
+    for host in "ab":
+        made.push({**files, "chart/values.yaml": f"host: {host}\n"})
+        ran = await made.run()
+        assert (ran.problems, ran.writes) == ([], ["apply Secret/first", "delete Secret/first", *SETTLED])
+        assert (await made.run()).quiet
+    made.lose_record()
+    made.restart()
+    ran = await made.run()
+    assert (ran.problems, made.live("Secret/first")) == ([], None)
+
+
+async def test_what_such_a_hook_took_away_with_it_is_not_made_again_for_others(renderers: Renderers) -> None:
+    shared = SHARED.replace(
+        "{name: web-db}",
+        "{name: web-db, annotations: {helm.sh/hook: 'pre-install,pre-upgrade', POLICY: hook-succeeded}}",
+    ).replace("POLICY", "helm.sh/hook-delete-policy")
+    files = chart(secret=shared, settings=SETTINGS)
+    made = world(renderers, files)
+    await made.run()
+    url = text(made, "Secret/web-url", "stringData", "url")
+    made.push({**files, "chart/values.yaml": "host: b\n"})
+    ran = await made.run()
+    assert (ran.writes, ran.problems) == ([], ["GeneratedValueLost Secret/web-db", "Held ConfigMap/settings"])
+    assert text(made, "Secret/web-url", "stringData", "url") == url
 
 
 async def test_a_value_whose_leaf_a_layer_sets_is_not_made_for_others(renderers: Renderers) -> None:
@@ -431,6 +490,34 @@ async def test_all_of_it_is_renewed_at_two_thirds_of_its_life(renderers: Rendere
     assert ca(made) != issuer
     certificate(made).verify_directly_issued_by(ca(made))
     assert (await made.run()).quiet
+
+
+def hooked_certificates(when: str) -> str:
+    return CERTIFICATES.replace("{name: web-tls}", f"{{name: web-tls, annotations: {{helm.sh/hook: '{when}'}}}}")
+
+
+async def test_a_certificate_of_a_hook_is_renewed_by_a_run_of_the_hooks(renderers: Renderers) -> None:
+    alone = hooked_certificates("pre-install,pre-upgrade").partition("---")[0]
+    made = world(renderers, chart(secret=alone, settings=SETTINGS))
+    await made.run()
+    found = certificate(made)
+    assert (await made.run()).quiet
+    made.clock.seconds += 20 * DAY + 60
+    ran = await made.run("renewal")
+    assert (ran.problems, ran.writes) == ([], ["apply Secret/web-tls"])
+    assert certificate(made) != found
+    assert made.renewal == 20 * DAY
+    assert (await made.run()).quiet
+
+
+async def test_a_hook_for_the_installation_alone_keeps_its_certificate_and_what_trusts_it(renderers: Renderers) -> None:
+    made = world(renderers, chart(secret=hooked_certificates("pre-install")))
+    await made.run()
+    found, issuer = certificate(made), ca(made)
+    made.clock.seconds += 20 * DAY + 60
+    ran = await made.run("renewal")
+    assert (ran.problems, ran.writes) == ([], [])
+    assert (certificate(made), ca(made)) == (found, issuer)
 
 
 async def test_nothing_is_renewed_while_an_object_of_it_is_left_alone(renderers: Renderers) -> None:
@@ -591,3 +678,102 @@ data: {line: {{ $ca.Cert | replace "CERTIFICATE" "TRUSTED" | quote }}}
     assert "BEGIN TRUSTED" in text(made, "ConfigMap/trust", "data", "line")
     assert here
     assert not any(here)
+
+
+SIGNED = """\
+{{- $ca := buildCustomCert .Values.ca.crt .Values.ca.key }}
+{{- $cert := genSignedCert "web" nil (list "web.shop") 90 $ca }}
+apiVersion: v1
+kind: Secret
+metadata: {name: web-tls}
+data:
+  ca.crt: {{ $ca.Cert | b64enc }}
+  tls.crt: {{ $cert.Cert | b64enc }}
+  tls.key: {{ $cert.Key | b64enc }}
+"""
+
+
+def authority() -> tuple[str, str]:
+    """A CA and its key, in base64 as values of charts have them."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ours")])
+    begins = datetime(2020, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(7).not_valid_before(begins).not_valid_after(begins + timedelta(days=36500))
+    made = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(
+        key, hashes.SHA256()
+    )
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    pem = made.public_bytes(serialization.Encoding.PEM), key.private_bytes(serialization.Encoding.PEM, *form)
+    return base64.b64encode(pem[0]).decode(), base64.b64encode(pem[1]).decode()
+
+
+def signed(ca: tuple[str, str], *, shift: str = "") -> dict[str, str]:
+    sealing = Selection("encrypted_regex", "^(crt|key)$")
+    values = encrypt(f"ca:\n  crt: {ca[0]}\n  key: {ca[1]}\n", "ca.yaml", selection=sealing)
+    return {**chart(values="ca: {}\n", tls=shift + SIGNED), "ca.yaml": values}
+
+
+def signing(renderers: Renderers, files: dict[str, str], **helm: object) -> Installation:
+    made = Installation(files=files, render={"helm": {"chart": {"path": "chart"}, **helm}})
+    made.renderers = sources.Renderers(renderers)
+    return made
+
+
+def is_issued(made: Installation, ca: tuple[str, str]) -> bool:
+    certificate = x509.load_pem_x509_certificate(plain(made, "web-tls", "tls.crt").encode())
+    issuer = x509.load_pem_x509_certificate(base64.b64decode(ca[0]))
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except InvalidSignature:
+        return False
+    key = serialization.load_pem_private_key(plain(made, "web-tls", "tls.key").encode(), None)
+    return key.public_key() == certificate.public_key()
+
+
+async def test_a_sealed_authority_signs_a_certificate_that_stays(renderers: Renderers) -> None:
+    ca = authority()
+    made = signing(renderers, signed(ca), valuesFiles=["ca.yaml"])
+    ran = await made.run()
+    assert ran.problems == []
+    assert is_issued(made, ca)
+    assert plain(made, "web-tls", "ca.crt") == base64.b64decode(ca[0]).decode()
+    before = plain(made, "web-tls", "tls.crt")
+    made.push(signed(ca, shift="{{- $x := genCA `y` 5 -}}\n"))
+    made.restart()
+    ran = await made.run()
+    assert (ran.problems, plain(made, "web-tls", "tls.crt")) == ([], before)
+    made.lose_record()
+    made.restart()
+    ran = await made.run()
+    assert (ran.problems, plain(made, "web-tls", "tls.crt")) == ([], before)
+    assert base64.b64decode(ca[1]).decode() not in shown(ran)
+
+
+async def test_another_authority_signs_another_certificate(renderers: Renderers) -> None:
+    first, second = authority(), authority()
+    alone = {"chart/templates/tls.yaml": SIGNED.replace("  ca.crt: {{ $ca.Cert | b64enc }}\n", "")}
+    made = signing(renderers, {**signed(first), **alone}, valuesFiles=["ca.yaml"])
+    await made.run()
+    made.push({**signed(second), **alone})
+    ran = await made.run()
+    assert (ran.problems, ran.writes) == ([], ["apply Secret/web-tls"])
+    assert is_issued(made, second)
+    assert (await made.run()).quiet
+
+
+async def test_an_authority_that_is_none_holds_what_it_should_sign(renderers: Renderers) -> None:
+    made = signing(renderers, signed(("bm9uZQ==", "bm9uZQ==")), valuesFiles=["ca.yaml"])
+    ran = await made.run()
+    assert (ran.writes, [each.reason for each in ran.errors]) == ([], ["SecretValue"])
+
+
+async def test_an_authority_of_a_store_is_refused_with_template_and_line(renderers: Renderers) -> None:
+    stored = {"ca": {"crt": "vault://main/kv/ca#crt", "key": "vault://main/kv/ca#key"}}
+    made = signing(renderers, signed(authority()), values=stored)
+    made.stores.write("kv/ca", crt="x", key="y")
+    ran = await made.run()
+    (error,) = ran.errors
+    assert (ran.writes, error.reason, error.facts["function"]) == ([], "RandomValue", "genSignedCert")
+    assert str(error).startswith("chart/templates/tls.yaml:2: ")
+    assert "SOPS" in error.hint

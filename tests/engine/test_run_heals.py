@@ -129,7 +129,7 @@ async def test_what_is_held_is_not_healed_and_counts_as_drifted() -> None:
     assert (await world.run("live")).writes == ["apply Secret/db"]
 
 
-async def test_the_fields_of_a_commit_are_told() -> None:
+async def test_the_fields_that_a_commit_changes_are_reported() -> None:
     world = await applied()
     world.push({**FILES, "a.yaml": m.config(data="2", more="x")})
     ran = await world.run()
@@ -160,7 +160,7 @@ class TestOfAKindThatTheAgentMayNotWatch:
         assert ran.status.counts.warnings == 1
         return world
 
-    async def test_its_objects_are_applied_and_the_rule_that_is_missing_is_told(self) -> None:
+    async def test_its_objects_are_applied_and_the_missing_rule_is_reported(self) -> None:
         world = await self.made()
         ran = await world.run()
         assert ran.quiet

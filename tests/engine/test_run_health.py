@@ -51,10 +51,10 @@ def written(world: Installation) -> None:
 
 @dataclass
 class Case:
-    """What stands in Git, and what is told then. `later` happens after a first run, and is followed by another."""
+    """What stands in Git, and what the condition Healthy says then. `later` happens after a first run, and is followed by another."""
 
     files: Mapping[str, str]
-    told: tuple[str, str, str]
+    expected: tuple[str, str, str]
     happens: Callable[[Installation], None] = lambda _: None
     later: Callable[[Installation], None] | None = None
     spec: Mapping[str, object] = field(default_factory=dict)
@@ -80,7 +80,7 @@ CASES = {
     "a workload that rolls out": Case(
         {"w.yaml": m.workload()}, TRUE, happens=lambda w: w.server.controllers.append(rolled_out)
     ),
-    "a workload that nobody rolls out": Case(
+    "a workload that is not rolled out": Case(
         {"w.yaml": m.workload()},
         ("False", "Progressing", "Deployment.apps shop/web: its controller has not observed it"),
     ),
@@ -139,7 +139,7 @@ async def test_health_is_what_stands_and_what_should(name: str) -> None:
     if case.later is not None:
         case.later(world)
         ran = await world.run()
-    assert health(ran) == case.told
+    assert health(ran) == case.expected
 
 
 async def test_the_objects_are_listed_with_the_worst_first() -> None:

@@ -12,15 +12,12 @@ from memory_world.sealed_files import encrypt
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
-from agent.adapters.render.pool import Renderers
 from agent.engine.ports import Identity
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
-from render import build
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
+    from agent.adapters.render.pool import Renderers
     from agent.engine.renderers import RenderPort
 
 CHART = "apiVersion: v2\nname: shop\nversion: 1.2.3\n"
@@ -42,13 +39,6 @@ data:
 """
 VALUES = "host: example.com\nauth: {password: ''}\ntoken: ''\n"
 SEALED = "auth:\n  password: hunter2\n"
-
-
-@pytest.fixture
-async def renderers() -> AsyncGenerator[Renderers]:
-    running = Renderers(build.built())
-    yield running
-    await running.close()
 
 
 def chart(path: str = "chart", values: str = VALUES, **templates: str) -> dict[str, str]:
@@ -93,7 +83,7 @@ async def test_values_of_sops_files_and_stores_reach_the_objects_of_a_chart_and_
     given = b"".join(data for asked in made.renderers.charts for data in asked.sources.files.values())
     assert b"hunter2" not in given
     assert b"host: example.com" in given
-    assert "hunter2" not in repr((ran.audit, ran.status, ran.told))
+    assert "hunter2" not in repr((ran.audit, ran.status, ran.messages))
 
 
 async def test_what_did_not_change_is_not_rendered_again(renderers: Renderers) -> None:
@@ -279,7 +269,7 @@ async def test_a_question_about_a_value_is_asked_before_anything_is_applied(rend
     assert ran is not None
     assert (ran.problems, ran.writes) == (["Question Secret/acl"], [])
     assert plain(made, "acl", "password") == "t0k3n"
-    said = repr((ran.audit, ran.status, ran.told, [(each, each.facts) for each in ran.errors]))
+    said = repr((ran.audit, ran.status, ran.messages, [(each, each.facts) for each in ran.errors]))
     assert not any(word in said for word in ("t0k3n", "contains", "','"))
     assert "chart/templates/asking.yaml:6" in said
     made.stores.write("kv/db", token="new")
@@ -353,7 +343,7 @@ async def test_values_of_the_cluster_are_read_as_the_tenant_and_those_of_secrets
     given = b"".join(data for asked in made.renderers.charts for data in asked.sources.files.values())
     assert b"hunter2" not in given
     assert b"t0k3n" not in given
-    assert "hunter2" not in repr((ran.audit, ran.status, ran.told))
+    assert "hunter2" not in repr((ran.audit, ran.status, ran.messages))
     assert made.traffic.readers["get Secret/db"] == {Identity("shop", "signet-applier")}
     assert [each for each in ran.reads if "/db" in each or "/settings" in each].count("get ConfigMap/settings") == 1
     ran = await made.run()
@@ -410,7 +400,7 @@ async def test_values_of_the_cluster_that_cannot_be_used_leave_the_last_good_com
     ran = await made.run()
     assert len(ran.problems) == 1
     assert says in str(ran.errors[0])
-    assert "token" not in repr((ran.status, ran.told))
+    assert "token" not in repr((ran.status, ran.messages))
     assert made.value("ConfigMap/web-settings", "data", "host") == "example.com"
 
 

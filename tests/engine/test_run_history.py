@@ -24,7 +24,7 @@ def causes(entries: Sequence[SyncRecord]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "cause"),
     [
         ("request", "git+request"),
         ("interval", "git"),
@@ -33,12 +33,12 @@ def causes(entries: Sequence[SyncRecord]) -> list[str]:
         ("interval request", "git+request"),
     ],
 )
-async def test_a_commit_is_released_because_of_git_whatever_made_the_agent_look(asked: str, told: str) -> None:
+async def test_a_commit_is_released_because_of_git_whatever_made_the_agent_look(asked: str, cause: str) -> None:
     world = Installation(files={"a.yaml": m.config()})
     assert causes((await world.run()).status.history) == ["git+start"]
     world.push({"a.yaml": m.config("a", "2")})
     ran = await world.run(*asked.split())
-    assert causes(ran.status.history) == [told, "git+start"]
+    assert causes(ran.status.history) == [cause, "git+start"]
     assert ran.status.history[0].revision == "refs/heads/main@000000000002"
 
 
@@ -46,6 +46,7 @@ async def test_without_another_commit_the_cause_is_what_asked() -> None:
     world = Installation(files={"s.yaml": m.secret("db")})
     world.stores.write("kv/db", password="one")
     await world.run()
+    world.annotate(requested_at="1")
     assert len((await world.run("request")).status.history) == 1, "nothing came of it"
     world.stores.write("kv/db", password="two")
     ran = await world.probe()
@@ -53,14 +54,37 @@ async def test_without_another_commit_the_cause_is_what_asked() -> None:
     assert causes(ran.status.history) == ["secret", "git+start"]
 
 
-async def test_a_commit_that_changes_nothing_is_an_entry_with_its_own_name() -> None:
+@pytest.mark.parametrize("asked", ["git", "push", "interval", "request"])
+async def test_a_commit_that_leaves_the_files_is_no_entry(asked: str) -> None:
     world = Installation(files={"base/a.yaml": m.config()}, layers=["base"])
     await world.run()
     world.push({"base/a.yaml": m.config(), "other/README.md": "text"})
+    ran = await world.run(asked)
+    assert (ran.writes, causes(ran.status.history)) == ([], ["git+start"])
+    assert str(ran.status.checked_revision).endswith("@000000000002")
+    world.edit("ConfigMap/a", "data", "value", to="by hand")
+    ran = await world.heal()
+    assert (causes(ran.status.history), causes(ran.status.heals)) == (["git+start"], ["live"])
+
+
+async def test_a_commit_whose_files_say_the_same_is_an_entry_with_its_own_name() -> None:
+    world = Installation(files={"base/a.yaml": m.config()}, layers=["base"])
+    await world.run()
+    world.push({"base/a.yaml": f"# a comment\n{m.config()}"})
     ran = await world.run("request")
     assert (ran.writes, causes(ran.status.history)) == ([], ["git+request", "git+start"])
     assert ran.status.history[0].revision.endswith("@000000000002")
     assert ran.status.history[0].subject == "commit 2"
+
+
+async def test_each_commit_that_fails_is_an_entry() -> None:
+    world = Installation(files={"a.yaml": m.config()})
+    await world.run()
+    for number in range(2):
+        world.push({"a.yaml": "a: [\n", "other": f"{number}"})
+        assert (await world.run()).problems
+    ran = await world.run("retry")
+    assert [each.subject for each in ran.status.history] == ["commit 3", "commit 2", "commit 1"]
 
 
 async def test_heals_push_no_release_out_and_releases_no_heal() -> None:
@@ -105,7 +129,7 @@ async def test_an_outage_of_git_is_one_entry() -> None:
     assert causes(ran.status.history) == ["retry", "git+start"]
 
 
-def test_a_status_of_before_is_read() -> None:
+def test_an_earlier_status_is_read() -> None:
     entry: Object = {
         "revision": "main@1",
         "startedAt": "",

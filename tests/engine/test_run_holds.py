@@ -1,4 +1,4 @@
-"""Only what is in doubt waits: what each fault of a commit, a store, a key or the API server holds back, and nothing else."""
+"""Only what is uncertain waits: what each fault of a commit, a store, a key or the API server holds back, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from memory_world.sealed_files import encrypt
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
-from agent.values.errors import ForbiddenError, LimitError, ObjectInvalidError
+from agent.manifests import documents
+from agent.values.errors import ForbiddenError, LimitError, ObjectInvalidError, UnsupportedManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agent.values.errors import AgentError
+    from agent.yaml.limits import Limits
 
 CALM = {"b.yaml": m.config("b"), "c.yaml": m.config("c"), "d.yaml": m.config("d"), "e.yaml": m.config("e")}
 GONE = {"gone.yaml": m.config("gone")}
@@ -26,7 +28,7 @@ ENCRYPTED = encrypt(m.plain_secret("s"), "s.yaml")
 class Case:
     """A fault that a second commit brings, or something that `happens` beside it.
 
-    `problems` are all that is told, and of the objects of `files` only `writes` are sent.
+    `problems` are all that is reported, and of the objects of `files` only `writes` are sent.
     """
 
     files: Mapping[str, str]
@@ -142,7 +144,7 @@ CASES = {
         ends=back,
         transient=True,
     ),
-    "a store that nobody configured": Case(
+    "a store that is not configured": Case(
         {"s.yaml": m.secret("db", "vault://other/kv/db#password")}, ["UnknownStore Secret/db"]
     ),
     "a reference that cannot be read": Case(
@@ -222,7 +224,7 @@ CASES = {
     ),
 }
 FAILED = {"an object that the API server does not take", "an object that RBAC forbids"}
-"""What failed is not held: nothing of what is desired is in doubt, and pruning goes on."""
+"""What failed is not held: what is desired is certain, and pruning goes on."""
 
 
 async def prepared(case: Case) -> Installation:
@@ -243,7 +245,7 @@ async def test_a_fault_holds_what_it_makes_doubtful_and_no_more(name: str) -> No
     world = await prepared(case)
     ran = await world.run()
     others = [write for write in ran.writes if write not in {"apply ConfigMap/a", "delete ConfigMap/gone"}]
-    assert world.value("ConfigMap/a", "data", "value") == "2", "what is not in doubt is applied"
+    assert world.value("ConfigMap/a", "data", "value") == "2", "what is certain is applied"
     assert others == case.writes
     assert [text for text in ran.problems if not text.startswith("PruneRefused")] == case.problems
     assert ran.status.conditions[0].status == "False"
@@ -289,15 +291,15 @@ async def test_what_was_held_is_applied_and_pruning_goes_on_when_it_is_corrected
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_what_is_told_of_a_fault_stays_as_it_is_told_first(name: str) -> None:
+async def test_the_report_of_a_fault_stays_as_it_was_first(name: str) -> None:
     world = await prepared(CASES[name])
     await world.run()
-    told = (await world.run("retry")).status
+    first = (await world.run("retry")).status
     for seconds in (1.0, 37.0, 4000.0):
         world.clock.seconds += seconds
         later = (await world.run("retry")).status
-        assert later.failures == told.failures
-        assert [each.message for each in later.conditions] == [each.message for each in told.conditions]
+        assert later.failures == first.failures
+        assert [each.message for each in later.conditions] == [each.message for each in first.conditions]
 
 
 async def test_of_many_objects_one_that_is_invalid_keeps_no_other() -> None:
@@ -325,6 +327,19 @@ async def test_what_names_an_object_that_failed_waits_for_it() -> None:
     assert world.live("Deployment/web") is not None
 
 
+async def test_a_commit_that_only_adds_what_is_refused_holds_too() -> None:
+    world = Installation(files={**CALM, **GONE})
+    await world.run()
+    world.git.refused["x.yaml"] = UnsupportedManifestError("symbolic links are not followed", file="x.yaml")
+    world.push({**CALM, **GONE})
+    ran = await world.run("git")
+    assert ran.problems == ["UnsupportedManifest x.yaml"]
+    assert ran.ready == "UnsupportedManifest"
+    world.git.refused.clear()
+    world.push({**CALM, **GONE})
+    assert (await world.run("git")).problems == []
+
+
 async def test_more_objects_than_the_agent_takes_are_none() -> None:
     world = Installation(files=CALM)
     await world.run()
@@ -332,5 +347,27 @@ async def test_more_objects_than_the_agent_takes_are_none() -> None:
     world.push({f"{number}.yaml": m.config(f"n{number}") for number in range(6)})
     ran = await world.run()
     assert (ran.writes, ran.ended_by) == ([], "Limit")
+    world.edit("ConfigMap/b", "data", "value", to="edited")
+    assert (await world.heal()).writes == ["apply ConfigMap/b"], "the last revision stays and is healed"
+
+
+async def test_more_keys_and_values_than_the_agent_takes_are_not_even_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Installation(files=CALM)
+    await world.run()
+    world.limits = world.limits.model_copy(update={"values": 150_000})
+    paths: list[str] = []
+    parse_file = documents.parse_file
+
+    def counted(file: documents.File, *, limits: Limits) -> documents.ParsedFile:
+        paths.append(file.path)
+        return parse_file(file, limits=limits)
+
+    monkeypatch.setattr(documents, "parse_file", counted)
+    many = "".join(f"  k{number:05}: some text of it\n" for number in range(40_000))
+    world.push({f"{name}.yaml": f"{m.config(name).partition('data:')[0]}data:\n{many}" for name in "uvwxyz"})
+    for _ in range(3):
+        ran = await world.run()
+        assert (ran.writes, ran.problems) == ([], ["Limit"])
+    assert 0 < len(paths) < 6, "nor is any of it read again"
     world.edit("ConfigMap/b", "data", "value", to="edited")
     assert (await world.heal()).writes == ["apply ConfigMap/b"], "the last revision stays and is healed"

@@ -9,23 +9,13 @@ import pytest
 from whole_runs import manifests as m
 from whole_runs.hooks import SECRET, SETTINGS, SETTLED, VALUES, chart, hook, marked, world
 
-from agent.adapters.render.pool import Renderers
-from render import build
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from agent.adapters.render.pool import Renderers
 
 BOTH = "pre-install,pre-upgrade"
 MIGRATE = "apply Job/migrate"
 OTHER = VALUES.replace("example.com", "other.example.com")
 CHANGED = ["delete Job/migrate", MIGRATE, *SETTLED]
-
-
-@pytest.fixture
-async def renderers() -> AsyncGenerator[Renderers]:
-    running = Renderers(build.built())
-    yield running
-    await running.close()
 
 
 async def test_hooks_run_before_and_after_the_objects_by_weight_kind_and_name(renderers: Renderers) -> None:
@@ -89,8 +79,8 @@ async def test_a_rotated_value_is_another_content_and_one_that_is_written_again_
     ran = await made.probe()
     assert ran is not None
     assert ran.writes == ["delete Job/migrate", MIGRATE, "apply Secret/db"]
-    told = repr((ran.audit, ran.status, ran.told, made.live("Job/migrate")))
-    assert "hunter" not in told
+    messages = repr((ran.audit, ran.status, ran.messages, made.live("Job/migrate")))
+    assert "hunter" not in messages
 
 
 async def test_a_failed_hook_stops_the_sync_and_says_how_to_go_on(renderers: Renderers) -> None:
@@ -110,7 +100,7 @@ async def test_a_failed_hook_stops_the_sync_and_says_how_to_go_on(renderers: Ren
     assert "--rerun" in error.hint
     assert ran.actions["Job/migrate"] == "run: HookFailed"
     assert any("HookFailed" in each for each in [failure.reason for failure in ran.status.failures])
-    assert "canary-of-the-program" not in repr((ran.audit, ran.status, ran.told, ran.errors))
+    assert "canary-of-the-program" not in repr((ran.audit, ran.status, ran.messages, ran.errors))
     assert made.value("ConfigMap/settings", "data", "host") == "example.com"
     assert made.live("ConfigMap/gone") is not None
     for _ in range(2):
@@ -319,7 +309,7 @@ async def test_what_helm_left_of_a_hook_makes_room_for_its_next_run(renderers: R
 
 async def test_what_is_no_hook_is_not_deleted_to_make_room_for_one(renderers: Renderers) -> None:
     made, _ = world(renderers, chart(settings=SETTINGS, job=hook("migrate", BOTH)))
-    made.make(m.workload("migrate", kind="Job"), "somebody")
+    made.make(m.workload("migrate", kind="Job"), "another-tool")
     ran = await made.run()
     assert (ran.writes, ran.problems) == ([], ["OwnershipConflict Job/migrate", "Held ConfigMap/settings"])
 

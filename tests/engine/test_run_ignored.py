@@ -75,7 +75,7 @@ class TestOfFieldsByPointer:
         await world.heal()
         assert world.value("Deployment/web", *REPLICAS) == 5
 
-    async def test_a_new_rule_is_heeded_before_anything_is_overwritten_or_removed(self) -> None:
+    async def test_a_new_rule_counts_before_anything_is_overwritten_or_removed(self) -> None:
         world = await applied()
         world.edit("Deployment/web", *REPLICAS, to=7)
         world.spec(ignore=BY_POINTER)
@@ -153,7 +153,7 @@ class TestOfFieldsByPointer:
         await world.run()
         assert world.value("Deployment/web", *REPLICAS) == 3
 
-    async def test_labels_and_annotations_are_ignored_but_for_the_agents_own(self) -> None:
+    async def test_labels_and_annotations_are_ignored_except_for_the_agents_own(self) -> None:
         files = {
             "a.yaml": m.config(annotations={"wave": "1"}).replace('"name": "a"', '"name": "a", "labels": {"x": "1"}')
         }
@@ -238,7 +238,7 @@ class TestOfSecrets:
         assert "apply Deployment/web" in (await world.run()).writes
         assert (await world.run()).quiet
 
-    async def test_no_value_is_told(self) -> None:
+    async def test_no_value_is_shown(self) -> None:
         world = await applied({"s.yaml": m.plain_secret("s", "canary")}, ignore=OF_SECRETS)
         world.edit("Secret/s", "data", "password", to=encoded("canary-2"))
         world.push({"s.yaml": m.plain_secret("s", "canary-3")})
@@ -272,7 +272,7 @@ class TestOfManagers:
         ran = await world.run("live")
         assert (ran.pending, ran.writes) == (([], ["apply ConfigMap/a"]) if mode == "apply" else (["ConfigMap/a"], []))
 
-    async def test_what_somebody_else_writes_is_healed(self) -> None:
+    async def test_what_another_manager_writes_is_healed(self) -> None:
         world = await applied({"a.yaml": m.config(more="x")}, ignore=BY_MANAGER)
         world.edit("ConfigMap/a", "data", "value", to="theirs", by="my-controller")
         await world.heal()

@@ -11,13 +11,11 @@ from memory_world.sealed_files import encrypt
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
-from agent.adapters.render.pool import Renderers
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
-from render import build
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from agent.adapters.render.pool import Renderers
 
 KSOPS = """\
 apiVersion: viaduct.ai/v1
@@ -31,13 +29,6 @@ metadata:
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: db%s}\nstringData: {password: hunter2}\n"
 ANNOTATED = ", annotations: {'kustomize.config.k8s.io/%s': '%s'}"
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: c, image: i, envFrom: [{secretRef: {name: db}}]}]}\n"
-
-
-@pytest.fixture
-async def renderers() -> AsyncGenerator[Renderers]:
-    running = Renderers(build.built())
-    yield running
-    await running.close()
 
 
 def world(renderers: Renderers, files: dict[str, str], kustomization: str = "") -> Installation:

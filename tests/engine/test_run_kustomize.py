@@ -11,25 +11,15 @@ from memory_world.sealed_files import encrypt
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
-from agent.adapters.render.pool import Renderers
 from agent.values.placeholders import of
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
-from render import build
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
+    from agent.adapters.render.pool import Renderers
     from agent.engine.renderers import RenderPort
 
 PROD = {"kustomize": {"path": "prod"}}
-
-
-@pytest.fixture
-async def renderers() -> AsyncGenerator[Renderers]:
-    running = Renderers(build.built())
-    yield running
-    await running.close()
 
 
 def world(renderers: RenderPort, files: dict[str, str], **spec: object) -> Installation:
@@ -71,6 +61,15 @@ async def test_what_did_not_change_is_not_rendered_again(renderers: Renderers) -
     made.push({**files, "prod/a.yaml": m.config(data="2")})
     ran = await made.run()
     assert (ran.writes, len(made.renderers.asked)) == (["apply ConfigMap/a"], 2)
+
+
+async def test_what_is_rendered_counts_too(renderers: Renderers) -> None:
+    literals = "".join(f"  - k{number}=v\n" for number in range(600))
+    files = {"prod/kustomization.yaml": f"configMapGenerator:\n- name: a\n  literals:\n{literals}"}
+    made = world(renderers, files)
+    made.limits = made.limits.model_copy(update={"values": 1000})
+    ran = await made.run()
+    assert (ran.writes, ran.ended_by) == ([], "Limit")
 
 
 DATABASE = "password=hunter2\nhost=db.example.com\n"

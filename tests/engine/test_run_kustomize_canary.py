@@ -76,9 +76,9 @@ class Watch:
 
         return watched
 
-    def answer(self, body: bytes) -> Answer:
+    def answer(self, body: bytes, values: int) -> Answer:
         self.found += self.canaries.search_text(body, "answer")
-        return self._answer(body)
+        return self._answer(body, values)
 
     def look(self, pid: int, when: str) -> None:
         self.found += self.canaries.search_process(pid)

@@ -34,7 +34,7 @@ async def test_what_a_manager_that_is_no_person_adds_is_left_alone() -> None:
     assert world.value("ConfigMap/a", "data", "extra") == "x"
 
 
-async def test_what_people_change_within_an_item_that_somebody_else_added_is_left_alone() -> None:
+async def test_what_people_change_within_an_item_that_others_added_is_left_alone() -> None:
     world = await applied()
     world.replace("Deployment/web", add_sidecar, "injector")
     world.replace("Deployment/web", lambda live: pod_spec(live)["containers"][1].update(image="busybox:2"))
@@ -149,7 +149,7 @@ async def test_an_object_that_asks_to_keep_additions_keeps_them(change: Callable
     assert world.value("ConfigMap/a", "data") == {"value": "1"}, "Git asks for it no longer"
 
 
-async def test_additions_are_kept_where_somebody_annotates_the_live_object() -> None:
+async def test_additions_are_kept_where_the_live_object_is_annotated() -> None:
     world = await applied()
     world.edit("ConfigMap/a", "metadata", "annotations", "signet-gitops.dev/additions", to="keep")
     world.replace("ConfigMap/a", add_key)
@@ -170,7 +170,7 @@ async def test_an_application_that_forces_nothing_takes_nothing_and_says_so() ->
     assert (await world.run("spec")).writes == ["patch ConfigMap/a", "apply ConfigMap/a"]
 
 
-async def test_what_comes_back_is_left_and_told_until_something_changes() -> None:
+async def test_what_comes_back_is_left_and_reported_until_something_changes() -> None:
     world = await applied()
     for _ in range(6):
         world.replace("ConfigMap/a", add_key)
@@ -197,7 +197,7 @@ async def test_what_comes_back_is_left_and_told_until_something_changes() -> Non
     assert world.value("ConfigMap/a", "data") == {"value": "2"}
 
 
-class TestOfARecordOfBefore:
+class TestOfARecordFromBefore:
     """The agent was upgraded: nothing says of what stands there whether it was there all along."""
 
     async def upgraded(self) -> Installation:
@@ -207,12 +207,12 @@ class TestOfARecordOfBefore:
         world.forget_additions()
         return world
 
-    async def test_what_stood_there_is_told_and_left(self) -> None:
+    async def test_what_stood_there_is_reported_and_left(self) -> None:
         world = await self.upgraded()
         ran = await world.run()
         assert ran.quiet
-        told = {(each.object, each.field) for each in ran.status.warnings if each.reason == "Additions"}
-        assert told == {("Secret shop/db", "data.extra"), ("ConfigMap shop/a", "data.extra")}
+        warned = {(each.object, each.field) for each in ran.status.warnings if each.reason == "Additions"}
+        assert warned == {("Secret shop/db", "data.extra"), ("ConfigMap shop/a", "data.extra")}
         (one,) = [each for each in ran.status.warnings if each.object == "ConfigMap shop/a"]
         assert "kubectl-edit" in one.message
         assert "--confirm-additions" in one.hint
@@ -232,7 +232,7 @@ class TestOfARecordOfBefore:
         world.replace("Deployment/web", add_sidecar)
         assert (await world.heal()).writes == ["patch Deployment/web", "apply Deployment/web"]
 
-    async def test_it_goes_once_somebody_confirms_the_commit(self) -> None:
+    async def test_it_goes_once_the_commit_is_confirmed(self) -> None:
         world = await self.upgraded()
         await world.run()
         world.annotate(confirm_additions="f" * 40)

@@ -11,17 +11,17 @@ from whole_runs import manifests as m
 from whole_runs.installation import Installation
 from whole_runs.previewing import FORBIDDEN, User, asking
 
-from agent.adapters.render.pool import Renderers
 from agent.engine.ports import Identity
 from agent.values.errors import SourceUnavailableError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
-from render import build
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from whole_runs.ran import Ran
+
+    from agent.adapters.render.pool import Renderers
 
 __all__ = ["asking"]
 
@@ -29,13 +29,6 @@ CANARY = "canary-of-live-variables"
 SECRET = {"kind": "Secret", "name": "vars"}
 SETTINGS = {"kind": "ConfigMap", "name": "settings"}
 ALLOWED = {"secrets": {"allow": ["ConfigMap"]}, "operator": m.operator(sinks={"configMaps": True})}
-
-
-@pytest.fixture
-async def renderers() -> AsyncGenerator[Renderers]:
-    running = Renderers(build.built())
-    yield running
-    await running.close()
 
 
 def encoded(text: str | bytes) -> str:
@@ -52,7 +45,7 @@ def settings(**values: str) -> str:
 
 
 def world(files: dict[str, str], *given: str, **spec: object) -> Installation:
-    """`given` are what somebody else created in the cluster."""
+    """`given` are objects that others created in the cluster."""
     made = Installation(files=files, **{"substitute": {"from": [SECRET]}, **ALLOWED, **spec})  # pyright: ignore[reportArgumentType]
     for text in given:
         made.make(text)
@@ -84,7 +77,7 @@ async def test_values_of_secrets_stay_sealed_until_the_call_and_those_of_config_
     assert made.value("ConfigMap/web-a", "data", "value") == "h:8080"
     assert base64.b64decode(text_of(made.value("Secret/s", "data", "password"))).decode() == f"{CANARY}@h"
     assert not any(CANARY.encode() in data for asked in made.renderers.asked for data in asked.sources.files.values())
-    assert CANARY not in repr((ran.audit, ran.status, ran.told))
+    assert CANARY not in repr((ran.audit, ran.status, ran.messages))
     again = await made.run()
     assert (again.quiet, len(made.renderers.asked)) == (True, 1)
 

@@ -114,7 +114,7 @@ class TestOfANamespaceThatIsMadeAgain:
         world = await gone(await applied(job()))
         assert (await world.run()).quiet
         world.server.delete(world.key("Namespace/shop"))
-        world.server.create(m.namespace("shop"), "somebody")
+        world.server.create(m.namespace("shop"), "another-tool")
         assert (await world.run("live")).writes == APPLIED
 
     async def test_what_ran_in_it_and_left_git_runs_again_too(self) -> None:
@@ -122,6 +122,6 @@ class TestOfANamespaceThatIsMadeAgain:
         world.push({"a.yaml": m.config()})
         await world.run()
         world.server.delete(world.key("Namespace/shop"))
-        world.server.create(m.namespace("shop"), "somebody")
+        world.server.create(m.namespace("shop"), "another-tool")
         world.push({"x.yaml": job(), "a.yaml": m.config()})
         assert (await world.run()).writes == APPLIED

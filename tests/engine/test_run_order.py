@@ -94,7 +94,7 @@ class TestOfALaterCommit:
         assert world.value("ConfigMap/a", "data", "value") == "2"
 
     async def test_a_run_that_only_heals_does_not_open_it(self) -> None:
-        """It would tell of a commit that it did not take, and what waits for this one would believe it."""
+        """It would report a commit that it did not take, and what waits for this one would believe it."""
         world = await applied()
         await world.run()
         world.stands("db", at=2)
@@ -176,7 +176,7 @@ class TestOfCircles:
         world = Installation(files=FILES, dependsOn=[{"name": "web"}])
         assert (await world.run()).errors[0].facts["cycle"] == "shop/web → shop/web"
 
-    async def test_one_that_others_close_is_told_and_the_last_commit_healed(self) -> None:
+    async def test_one_that_others_close_is_reported_and_the_last_commit_healed(self) -> None:
         world = Installation(files=FILES, dependsOn=DB)
         world.stands("db", at=1)
         await world.run()
@@ -253,7 +253,7 @@ async def test_a_kind_that_the_dependency_defines_is_known_when_it_is_ready() ->
 def test_the_commit_of_a_branch_with_a_long_name_is_known_whole() -> None:
     application = applications.parse(Installation(files=FILES).application)
     looked = str(Revision("1" * 40, "refs/heads/" + "b" * 244, "", 0))
-    assert dependencies.neighbour(application, 1, {"checkedRevision": looked}).checked == looked
+    assert dependencies.neighbour(application, 1, {"checkedRevision": looked}).sources[0][2] == looked
 
 
 def test_what_a_spec_asks_is_the_same_text_for_every_agent_that_knows_its_fields() -> None:

@@ -5,32 +5,22 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import pytest
 from memory_world import sources
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
 from agent.adapters.audit import record
-from agent.adapters.render.pool import Renderers
-from render import build
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from whole_runs.ran import Ran
+
+    from agent.adapters.render.pool import Renderers
 
 OVERLAY = {
     "base/kustomization.yaml": "resources: [a.yaml]\nconfigMapGenerator: [{name: g, literals: [k=v]}]\n",
     "base/a.yaml": m.config("a"),
     "prod/kustomization.yaml": "resources: [../base]\n",
 }
-
-
-@pytest.fixture
-async def renderers() -> AsyncGenerator[Renderers]:
-    running = Renderers(build.built())
-    yield running
-    await running.close()
 
 
 def recorded(ran: Ran) -> dict[str, tuple[str, list[str], str]]:

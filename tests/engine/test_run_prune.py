@@ -42,7 +42,7 @@ def confirmed(*, characters: int = 40, commit: int = 2) -> Callable[[Installatio
     return lambda world: world.confirm(commit, characters=characters)
 
 
-PRECIOUS = {
+CONFIRMED_ONLY = {
     "Namespace/team": m.other("Namespace", "team"),
     "PersistentVolume/vol": m.other("PersistentVolume", "vol", spec={"capacity": {"storage": "1Gi"}}),
     "PersistentVolumeClaim/disk": m.claim(),
@@ -63,7 +63,7 @@ CASES = {
     "all, confirmed": Case("a", "", "a", happens=confirmed()),
     "pruning is off": Case("abcde", "abcd", "", spec={"prune": False}),
     "pruning is off, confirmed": Case("abcde", "ab", "", spec={"prune": False}, happens=confirmed()),
-    "what somebody deleted does not count": Case(
+    "what a person deleted does not count": Case(
         "abcdef", "abcd", "", happens=lambda world: any(map(world.delete, ("ConfigMap/e", "ConfigMap/f")))
     ),
     "an object that asks to be kept": Case(
@@ -88,7 +88,7 @@ CASES = {
     "an object that another Application owns by now": Case(
         "abcde", "abcd", "", happens=lambda world: world.give_to("ConfigMap/e", OTHER)
     ),
-    "an object whose proof somebody removed": Case(
+    "an object whose proof a person removed": Case(
         "abcde",
         "abcd",
         "",
@@ -98,13 +98,13 @@ CASES = {
     ),
     **{
         f"protected: {name}": Case("abcd", "abcd", "", more={"x.yaml": text}, known=name)
-        for name, text in PRECIOUS.items()
+        for name, text in CONFIRMED_ONLY.items()
     },
     **{
         f"protected, confirmed: {name}": Case(
             "abcd", "abcd", "", more={"x.yaml": text}, known=name, happens=confirmed()
         )
-        for name, text in PRECIOUS.items()
+        for name, text in CONFIRMED_ONLY.items()
     },
 }
 
@@ -173,7 +173,7 @@ async def test_an_object_that_could_not_be_deleted_is_deleted_later() -> None:
     assert "ConfigMap/e" not in world.recorded
 
 
-async def test_what_somebody_deleted_already_is_forgotten() -> None:
+async def test_what_was_deleted_already_is_forgotten() -> None:
     world = Installation(files=files("abcde"))
     await world.run()
     world.traffic.unwatched.add(("", "ConfigMap"))

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 from memory_world import sources
 from whole_runs.installation import Installation
 
-from agent.adapters.render.pool import Renderers
-from render import build
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from whole_runs.ran import Ran
+
+    from agent.adapters.render.pool import Renderers
 
 GUESS = """\
 apiVersion: v1
@@ -24,13 +20,6 @@ data: {{guess: "{number}"}}
 # {{{{ if hasPrefix "{guess}" .Values.password }}}}{{{{ end }}}}
 """
 VALUE = "kd83hf"
-
-
-@pytest.fixture
-async def renderers() -> AsyncGenerator[Renderers]:
-    running = Renderers(build.built())
-    yield running
-    await running.close()
 
 
 def guessing(guess: str, number: int) -> dict[str, str]:
@@ -79,7 +68,7 @@ async def test_after_three_that_failed_a_fourth_is_not_answered(renderers: Rende
     assert [each.facts.keys() for each in right.errors] == [each.facts.keys() for each in wrong.errors]
     made.restart()
     assert waits(await made.run()) == waits(wrong)
-    assert VALUE not in repr((right.audit, right.status, right.told, right.errors))
+    assert VALUE not in repr((right.audit, right.status, right.messages, right.errors))
 
 
 async def test_what_was_answered_before_stays_answered(renderers: Renderers) -> None:

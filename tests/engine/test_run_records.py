@@ -79,7 +79,7 @@ class TestOfANewProcess:
         world.push(FILES)
         assert (await world.run()).writes == ["delete ConfigMap/n"]
 
-    async def test_a_forced_push_that_happened_meanwhile_is_told(self) -> None:
+    async def test_a_forced_push_that_happened_meanwhile_is_reported(self) -> None:
         world = await applied()
         world.restart()
         world.git.force_push(FILES)
@@ -88,15 +88,15 @@ class TestOfANewProcess:
 
 class TestOfARecordThatIsGone:
     @pytest.mark.parametrize(("happens", "reason"), [("lost", "RecordLost"), ("damaged", "RecordDamaged")])
-    async def test_everything_is_applied_once_more_and_told(self, happens: str, reason: str) -> None:
+    async def test_everything_is_applied_once_more_and_reported(self, happens: str, reason: str) -> None:
         world = await applied()
         world.lose_record() if happens == "lost" else world.damage_record()
         world.restart()
         ran = await world.run()
         assert sorted(ran.writes) == ALL
         assert world.value("ConfigMap/a", "data") == {"value": "1"}
-        told = {each.type: each.reason for each in ran.status.conditions}
-        assert told["RecordLost"] == reason
+        reasons = {each.type: each.reason for each in ran.status.conditions}
+        assert reasons["RecordLost"] == reason
         assert ran.ready == "Applied"
         if happens == "lost":
             assert ran.events == ["RecordLost"]

@@ -10,22 +10,12 @@ from memory_world.sealed_files import encrypt
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
-from agent.adapters.render.pool import Renderers
-from render import build
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from agent.adapters.render.pool import Renderers
 
 URL = "https://git.example.com/platform/bases"
 OTHER = "https://git.example.com/platform/other"
 COMMIT, SECOND = "ab" * 20, "cd" * 20
-
-
-@pytest.fixture
-async def renderers() -> AsyncGenerator[Renderers]:
-    running = Renderers(build.built())
-    yield running
-    await running.close()
 
 
 def world(

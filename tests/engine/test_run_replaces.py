@@ -55,7 +55,9 @@ async def test_it_is_deleted_and_created_again_where_it_says_so() -> None:
     ran = await world.run()
     assert ran.writes == [REFUSED, f"delete {WEB}", f"apply {WEB}"]
     assert ran.actions == {WEB: "replace"}
-    assert ran.told == ["Applied: 1 object replaced, revision refs/heads/main@000000000002: Deployment.apps shop/web"]
+    assert ran.messages == [
+        "Applied: 1 object replaced, revision refs/heads/main@000000000002: Deployment.apps shop/web"
+    ]
     assert world.value(WEB, "metadata", "uid") != before
     assert (await world.run()).quiet
 
@@ -80,7 +82,7 @@ async def test_it_is_tried_as_the_tenant() -> None:
     ],
     ids=lambda error: error.message,
 )
-async def test_nothing_is_deleted_where_a_dry_run_does_not_tell(refusal: AgentError, request_: str) -> None:
+async def test_nothing_is_deleted_where_a_dry_run_does_not_say(refusal: AgentError, request_: str) -> None:
     world = await changed(annotations=REPLACE)
     world.traffic.untried[f"{request_} {WEB}"] = refusal
     ran = await world.run()
@@ -140,10 +142,10 @@ async def test_what_others_put_beside_it_is_not_immutable() -> None:
     assert (error.facts["managers"], "spec.ignore" in error.hint) == ("controller", True)
 
 
-async def test_one_that_is_not_proven_ours_is_not_replaced_nor_is_its_author_told_to_annotate_it() -> None:
+async def test_one_that_is_not_proven_ours_is_not_replaced_and_the_hint_suggests_no_annotation() -> None:
     for given in (None, REPLACE):
         world = Installation(files={"w.yaml": m.workload(app="new", annotations=given)})
-        world.make(m.workload(), "somebody")
+        world.make(m.workload(), "another-tool")
         ran = await world.run()
         assert ran.problems == [f"ImmutableField {WEB}"]
         assert world.live(WEB) is not None
@@ -175,7 +177,7 @@ class TestOfAClaim:
         """What the refusal says confirms it."""
         return str((await world.run()).error_of(self.CLAIM).facts["confirm"])
 
-    async def test_it_is_replaced_once_somebody_confirms_what_the_refusal_names(self) -> None:
+    async def test_it_is_replaced_once_what_the_refusal_names_is_confirmed(self) -> None:
         world = await self.resized(REPLACE)
         world.annotate(confirm_prune=await self.asked(world))
         ran = await world.run("spec")
@@ -183,7 +185,7 @@ class TestOfAClaim:
         assert ran.actions == {self.CLAIM: "replace"}
         assert (await world.run()).quiet
 
-    @pytest.mark.parametrize("commit", [1, None], ids=["of before", "that changes it"])
+    @pytest.mark.parametrize("commit", [1, None], ids=["that was", "that changes it"])
     async def test_a_commit_alone_does_not_confirm_it(self, commit: int | None) -> None:
         world = await self.resized(REPLACE)
         world.confirm(commit)
@@ -274,7 +276,7 @@ async def test_what_a_finalizer_keeps_is_waited_for_and_then_made() -> None:
     assert (ran.writes, ran.problems) == ([f"apply {WEB}"], [])
 
 
-async def test_one_that_somebody_deletes_is_made_again_at_once() -> None:
+async def test_one_that_is_deleted_is_made_again_at_once() -> None:
     world = await changed()
     await world.run()
     world.delete(WEB)

@@ -42,7 +42,7 @@ async def test_a_commit_that_did_not_touch_an_application_costs_no_parse_no_requ
     world.push({**BASE, "elsewhere/c.yaml": m.config("c")})
     ran = await world.run("git")
     assert ran.quiet
-    assert (ran.reads, ran.told, world.git.contents) == ([], [], [])
+    assert (ran.reads, ran.messages, world.git.contents) == ([], [], [])
     assert (ran.status.revision, ran.status.checked_revision) == (
         first.status.revision,
         f"refs/heads/main@{world.commit[:12]}",
@@ -147,7 +147,7 @@ class TestOfAGitServerThatIsAway:
         ran = await world.run()
         assert (ran.writes, ran.problems) == (["apply ConfigMap/a"], ["SourceUnavailable"])
 
-    async def test_a_limit_of_git_is_told_by_the_run(self) -> None:
+    async def test_a_limit_of_git_is_reported_by_the_run(self) -> None:
         world = Installation(files=BASE)
         await world.run()
         world.git.error = LimitError("git needs more than it gets")
@@ -176,21 +176,21 @@ async def test_a_poll_takes_what_git_said_lately_and_a_request_asks_again(trigge
     assert (0 < world.git.within < 600) == known
 
 
-async def test_a_branch_that_was_rewritten_is_followed_and_told() -> None:
+async def test_a_branch_that_was_rewritten_is_followed_and_reported() -> None:
     world = Installation(files=BASE)
     await world.run()
     world.git.force_push({**BASE, "base/a.yaml": m.config(data="2")})
     ran = await world.run()
     assert ran.writes == ["apply ConfigMap/a"]
     assert ran.events == ["ForcedPush"]
-    (told,) = [each for each in ran.audit if each.action == "forced-push"]
-    assert told.phase == "event"
-    assert told.facts is not None
-    assert str(told.facts["before"]).startswith("000000000001")
+    (event,) = [each for each in ran.audit if each.action == "forced-push"]
+    assert event.phase == "event"
+    assert event.facts is not None
+    assert str(event.facts["before"]).startswith("000000000001")
     assert (await world.run()).events == []
 
 
-async def test_a_branch_that_goes_on_is_not_told() -> None:
+async def test_a_branch_that_goes_on_is_no_event() -> None:
     world = Installation(files=BASE)
     await world.run()
     world.push({**BASE, "base/a.yaml": m.config(data="2")})
@@ -235,7 +235,7 @@ class TestOfDetection:
         ran = await world.run()
         assert (ran.pending, ran.ready, ready("Ready", ran)) == ([], "Applied", "True")
 
-    async def test_drift_is_told_and_not_healed(self) -> None:
+    async def test_drift_is_reported_and_not_healed(self) -> None:
         world = Installation(files=BASE)
         await world.run()
         world.spec(sync={"mode": "detect"})
@@ -244,7 +244,7 @@ class TestOfDetection:
         ran = await world.heal()
         assert (ran.writes, ran.pending) == ([], ["ConfigMap/a"])
 
-    async def test_what_is_wrong_is_told_as_well(self) -> None:
+    async def test_what_is_wrong_is_reported_as_well(self) -> None:
         world = Installation(files={**BASE, "x.yaml": "kind: [\n"}, sync={"mode": "detect"})
         ran = await world.run()
         assert ran.problems == ["Yaml x.yaml"]

@@ -1,4 +1,4 @@
-"""What the trail, events and counts say of a run is what the API server answered: nothing that was only meant, or done by somebody else."""
+"""What the trail, events and counts say of a run is what the API server answered: nothing that was only planned, or done by others."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class TestOfWhatWasNeverMade:
         assert (ran.writes, ran.problems, ran.audit) == ([], [], [])
         assert world.live("PersistentVolumeClaim/disk") is not None
 
-    async def test_what_a_record_of_before_has_of_it_is_forgotten(self) -> None:
+    async def test_what_an_earlier_record_has_of_it_is_forgotten(self) -> None:
         """A first apply that was cut off is recorded as begun."""
         world = Installation(files={**FILES, "x.yaml": m.claim()})
         world.meanwhile("apply PersistentVolumeClaim/disk", lambda: setattr(world.traffic, "away", True))
@@ -216,7 +216,7 @@ class TestOfAnApply:
         }
         assert (ran.status.counts.applied, ran.status.counts.unchanged) == (1, 3)
 
-    async def test_a_replacement_that_was_deleted_and_not_made_is_told_and_then_made(self) -> None:
+    async def test_a_replacement_that_was_deleted_and_not_made_is_reported_and_then_made(self) -> None:
         annotations = {"replace": "true"}
         world = Installation(files={**FILES, "w.yaml": m.workload(app="one", annotations=annotations)})
         await world.run()

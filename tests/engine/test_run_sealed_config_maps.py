@@ -80,7 +80,7 @@ async def test_what_is_not_proven_clear_stays_sealed(given: Callable[[], Object]
     made = world(given(), by, operation)
     ran = await made.run()
     assert (ran.problems, ran.writes) == (["Sink ConfigMap/a"], ["apply Secret/s"])
-    assert CANARY not in repr((ran.audit, ran.status, ran.told, ran.errors))
+    assert CANARY not in repr((ran.audit, ran.status, ran.messages, ran.errors))
     assert (await made.run()).writes == []
 
 

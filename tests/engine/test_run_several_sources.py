@@ -104,7 +104,7 @@ class TestStraightOn:
         assert (await made.run("spec")).writes == ["apply ConfigMap/b"]
         assert made.value("ConfigMap/b", "data", "value") == "2"
 
-    async def test_a_branch_that_was_rewritten_is_told_of_any_repository(self) -> None:
+    async def test_a_branch_that_was_rewritten_is_reported_of_any_repository(self) -> None:
         made = world(PROD, BASE, layers=LAYERS)
         await made.run()
         made.git.further[PLATFORM].force_push({**BASE, "base/b.yaml": m.config("b", "2")})

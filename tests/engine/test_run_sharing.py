@@ -144,10 +144,13 @@ async def test_an_object_that_was_handed_over_is_in_conflict_until_it_leaves_git
 
 
 async def test_a_proof_that_does_not_fit_is_none() -> None:
-    world = Installation(files=OTHER)
+    files = {**OTHER, "b.yaml": m.config("b")}
+    world = Installation(files={"b.yaml": files["b.yaml"]})
+    await world.run()
     world.others["other"] = "shop/other"
     world.make(m.config(data="theirs"), owner="other")
     world.edit("ConfigMap/a", "metadata", "annotations", "signet-gitops.dev/owner", to=f"v1.1.other.{'0' * 32}")
+    world.push(files)
     assert (await world.run()).problems == []
 
 
@@ -217,7 +220,7 @@ class TestOfFieldsThatAnotherManagerOwns:
         assert (await world.run()).problems == []
         assert world.value("ConfigMap/a", "data", "value") == "1"
 
-    async def test_they_are_told_of_where_nothing_is_forced(self) -> None:
+    async def test_they_are_reported_where_nothing_is_forced(self) -> None:
         world = Installation(files={**OTHER, "b.yaml": m.config("b")}, sync={"force": False})
         world.make(m.config(data="theirs"), "terraform")
         ran = await world.run()
@@ -228,7 +231,7 @@ class TestOfFieldsThatAnotherManagerOwns:
 
 
 class TestOfAConflictOfVersions:
-    async def test_an_object_that_somebody_made_meanwhile_is_not_overwritten_unseen(self) -> None:
+    async def test_an_object_that_was_made_meanwhile_is_not_overwritten_unseen(self) -> None:
         world = Installation(files=OTHER)
         world.others["other"] = "shop/other"
         world.meanwhile("apply ConfigMap/a", lambda: world.make(m.config(data="theirs"), owner="other"))
@@ -247,7 +250,7 @@ class TestOfAConflictOfVersions:
         ]
         assert world.value("ConfigMap/a", "data") == {"value": "1"}
 
-    async def test_an_object_that_is_only_made_where_it_is_missing_is_left_where_somebody_made_it_meanwhile(
+    async def test_an_object_that_is_only_made_where_it_is_missing_is_left_where_it_was_made_meanwhile(
         self,
     ) -> None:
         world = Installation(files={"a.yaml": m.config(annotations={"apply": "if-not-present"})})
@@ -257,7 +260,7 @@ class TestOfAConflictOfVersions:
         assert ran.problems == []
         assert world.value("ConfigMap/a", "data", "value") == "theirs"
 
-    async def test_what_somebody_wrote_meanwhile_is_seen_before_the_next_attempt(self) -> None:
+    async def test_what_another_wrote_meanwhile_is_seen_before_the_next_attempt(self) -> None:
         world = Installation(files=OTHER)
         await world.run()
         world.push({"a.yaml": m.config(data="2")})

@@ -6,24 +6,22 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-import pytest
 from memory_world import sources
 from memory_world.sealed_files import encrypt
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 from whole_runs.surroundings import UID
 
-from agent.adapters.render.pool import Renderers
 from agent.engine import suffixes
 from agent.engine.renderers import Kustomization, SourceTree
 from agent.values.ids import ApplicationId
 from agent.values.secret import Secret
 from agent.values.tree import get_text
-from render import build
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    import pytest
 
+    from agent.adapters.render.pool import Renderers
     from agent.engine.suffixes import Settled
     from agent.values.tree import Object
 
@@ -36,13 +34,6 @@ secretGenerator:
 - {name: long, files: [long.txt]}
 """
 WEB = m.workload(uses="env", args=["--secret=$(ENV)", "env"])
-
-
-@pytest.fixture
-async def renderers() -> AsyncGenerator[Renderers]:
-    running = Renderers(build.built())
-    yield running
-    await running.close()
 
 
 def files(
@@ -421,7 +412,7 @@ async def test_a_value_goes_back_to_its_name_while_that_stands(renderers: Render
     assert (ran.writes, template(made)) == (["apply Deployment/web"], pods)
 
 
-async def test_what_an_agent_of_before_applied_is_left_as_it_is(
+async def test_what_an_earlier_agent_applied_is_left_as_it_is(
     renderers: Renderers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = world(renderers)

@@ -10,18 +10,8 @@ from memory_world.sealed_files import encrypt
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
-from agent.adapters.render.pool import Renderers
-from render import build
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
-
-@pytest.fixture
-async def renderers() -> AsyncGenerator[Renderers]:
-    running = Renderers(build.built())
-    yield running
-    await running.close()
+    from agent.adapters.render.pool import Renderers
 
 
 def world(renderers: Renderers, files: dict[str, str], path: str = "apps", **more: object) -> Installation:

@@ -171,7 +171,7 @@ async def test_a_wave_that_is_none_holds_its_object(wave: str) -> None:
     assert ran.writes == ["apply ConfigMap/a"]
 
 
-async def test_a_wave_is_announced_before_it_is_sent_and_told_after() -> None:
+async def test_a_wave_is_announced_before_it_is_sent_and_reported_after() -> None:
     world = Installation(files={"a.yaml": m.config(), "w.yaml": m.workload()})
     ran = await world.run()
     assert [(each.phase, each.object.kind if each.object else "") for each in ran.audit] == [

@@ -1,4 +1,4 @@
-"""Sync windows: a commit waits for its window, which is told with its time, and the last commit is healed meanwhile."""
+"""Sync windows: a commit waits for its window, whose time is shown, and the last commit is healed meanwhile."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TestOfAnApplication:
         world.push({"a.yaml": m.config(data="2")})
         return world
 
-    async def test_a_commit_waits_and_its_time_is_told(self) -> None:
+    async def test_a_commit_waits_and_its_time_is_shown(self) -> None:
         world = await self.closed()
         ran = await world.run()
         assert (ran.writes, ran.problems, ran.ready) == ([], [], "SyncWindow")

@@ -10,22 +10,13 @@ from memory_world import sources
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
-from agent.adapters.render.pool import Renderers
 from agent.values.tree import get_object
-from render import build
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from agent.adapters.render.pool import Renderers
 
 RBAC = "rbac.authorization.k8s.io"
 OPERATOR = m.operator(destinations=[{"applicationNamespace": "shop", "namespaces": ["shop-dev"]}])
-
-
-@pytest.fixture
-async def renderers() -> AsyncGenerator[Renderers]:
-    running = Renderers(build.built())
-    yield running
-    await running.close()
 
 
 def binding(kind: str, *subjects: dict[str, str]) -> str:

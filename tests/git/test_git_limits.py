@@ -171,7 +171,7 @@ async def test_what_a_server_says_is_not_taken_for_a_limit_of_ours(
 
 
 def test_processor_time_is_limited(tmp_path: Path) -> None:
-    confined = command.Confined(tmp_path, address_space=64 * MIB, cpu_seconds=1)
+    confined = command.confined(tmp_path, address_space=64 * MIB, cpu_seconds=1)
     confined.configuration["alias.spin"] = "!while :; do :; done"
     with pytest.raises(LimitError, match="more CPU time") as caught:
         command.run(confined, ["spin"], seconds=60, cancelled=threading.Event())

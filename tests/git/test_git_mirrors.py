@@ -59,7 +59,7 @@ async def test_a_mirror_survives_a_restart_and_stale_locks(
     assert not list(mirror.glob("objects/pack/tmp_*"))
 
 
-async def test_a_damaged_mirror_is_fetched_anew(
+async def test_a_damaged_mirror_is_fetched_again(
     mirrors: Mirrors, repository: Repository, source: Callable[..., Source], credential: GitCredential
 ) -> None:
     commit = repository.commit({f"{number}.yaml": f"a: {number}\n" for number in range(300)})
@@ -132,7 +132,7 @@ async def test_concurrent_fetches_of_one_mirror_agree(
     assert {revision.commit for revision in revisions} == {commit}
 
 
-async def test_mirrors_that_nobody_fetches_into_are_swept(
+async def test_mirrors_that_are_not_fetched_into_are_swept(
     mirrors: Mirrors, repository: Repository, source: Callable[..., Source], credential: GitCredential
 ) -> None:
     commit = repository.commit({"a.yaml": "a: 1\n"})

@@ -121,7 +121,7 @@ async def test_a_pinned_commit_that_no_branch_or_tag_leads_to_is_refused(
     ref: str,
     known: bool,
 ) -> None:
-    """A server hands out what a pull request or a fork holds by its hash, and somebody else wrote it."""
+    """A server hands out by its hash what a pull request or a fork holds, which others wrote."""
     repository.commit({"a.yaml": "a: 1\n"})
     theirs = repository.commit({"a.yaml": "a: 2\n"}, branch="theirs")
     if known:
@@ -173,12 +173,12 @@ async def test_a_revision_says_who_wrote_it_and_how_it_was_found(
     assert revision.authored_at > 1_700_000_000
 
 
-async def test_an_author_is_cut_where_it_enters(
+async def test_an_author_and_a_subject_are_cut_where_they_enter(
     mirrors: Mirrors, repository: Repository, source: Callable[..., Source], credential: GitCredential
 ) -> None:
-    repository.commit({"a.yaml": "a: 1\n"}, author="A" * 900_000)
+    commit = repository.commit({"a.yaml": "a: 1\n"}, "S" * 2_000_000, author="A" * 900_000)
     revision = await mirrors.fetch(source(), credential)
-    assert revision.author == "A" * 255 + "…"
+    assert (revision.commit, revision.author) == (commit, "A" * 255 + "…")
     assert revision.authored_at > 1_700_000_000
 
 

@@ -20,6 +20,7 @@ from agent.api.operator import GitSettings
 from agent.engine.credentials import GitCredential
 from agent.values.errors import SourceError, SourceUnavailableError
 from agent.values.secret import Secret
+from testbed.certificates import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -241,7 +242,7 @@ async def test_a_credential_that_would_break_the_protocol_is_refused(
     assert password not in str(caught.value)
 
 
-async def test_an_authority_that_nobody_named_is_not_trusted(
+async def test_an_authority_that_is_not_configured_is_not_trusted(
     make_mirrors: Callable[..., Mirrors],
     repository: Repository,
     gitserver: GitServer,
@@ -253,6 +254,22 @@ async def test_an_authority_that_nobody_named_is_not_trusted(
     with pytest.raises(SourceError, match="certificate is not trusted"):
         await make_mirrors().head(source(), bare)
     assert await make_mirrors(git={"caFile": str(gitserver.ca_file)}).head(source(), bare) == commit
+
+
+@pytest.mark.parametrize("method", ["head", "fetch"])
+async def test_an_authority_counts_instead_of_those_of_the_system(
+    method: str, make_mirrors: Callable[..., Mirrors], source: Callable[..., Source]
+) -> None:
+    with hanging_server() as (url, received):
+        mirrors = make_mirrors(git={"allowHttp": True, "allowedHosts": [url.partition("://")[2]]})
+        credential = GitCredential("git", Secret(PASSWORD, "test:password"), Authority.create("own").pem)
+        task = asyncio.ensure_future(getattr(mirrors, method)(source(url=f"{url}/r.git"), credential))
+        await until(lambda: received)
+        # a folder that curl was built with would count beside the file, and is read for each connection
+        assert any(b"http.sslCAPath=/nonexistent" in each for each in processes(url).values())
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
 
 async def test_environment_and_configuration_of_the_machine_do_not_count(

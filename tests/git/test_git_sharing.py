@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.adapters.git import command, trees
+from agent.adapters.git import credential as credentials
 from agent.adapters.git.sharing import Answer, Known, Question
 from agent.adapters.git.trees import Tree
 from agent.controllers.turns import Turns
@@ -22,6 +23,7 @@ from agent.values.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 
+    from agent.adapters.git.confined import Confined
     from agent.adapters.git.mirrors import Mirrors
     from agent.api.sources import Source
     from agent.engine.repositories import Snapshot
@@ -38,7 +40,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counted: Counter[str] = Counter()
     run = command.run
 
-    def counting(confined: command.Confined, arguments: Sequence[str], **more: object) -> command.Outcome:
+    def counting(confined: Confined, arguments: Sequence[str], **more: object) -> command.Outcome:
         counted[arguments[0]] += 1
         return run(confined, arguments, **more)  # type: ignore[arg-type]
 
@@ -103,12 +105,34 @@ async def test_a_commit_costs_one_question_one_fetch_and_one_listing(
     ran.clear()
     gitserver.requests.clear()
     found = await fleet.run(credential, Asked(asyncio.get_running_loop().time()))
-    assert ran == {"ls-remote": 1, "fetch": 1, "rev-parse": 2, "log": 1, "ls-tree": 1}
+    assert ran == {"ls-remote": 1, "fetch": 1, "log": 1, "ls-tree": 1}
     asked = [each.method for each in gitserver.requests if each.user and each.path.endswith("/info/refs")]
     assert len(asked) == 2, "one question and one fetch reach the server"
     assert [file.data for each in found for file in each.files] == [b"a: 2\n"] + [b""] * (count - 1), (
         "what is known is not read again"
     )
+
+
+async def test_a_run_finds_the_name_of_its_mirror_once(
+    mirrors: Mirrors,
+    repository: Repository,
+    source: Callable[..., Source],
+    credential: GitCredential,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    named: list[GitCredential | None] = []
+    name = credentials.mirror_name
+    monkeypatch.setattr(
+        credentials, "mirror_name", lambda prints, url, login: named.append(login) or name(prints, url, login)
+    )
+    repository.commit(contents(1))
+    fleet = Fleet(mirrors, source, 1)
+    await fleet.run(credential, ALWAYS)
+    assert named == [credential]
+    other = GitCredential("other", Secret("password", "test:password"), credential.ca_pem)
+    with pytest.raises(SourceError):
+        await fleet.run(other, ALWAYS)
+    assert named == [credential, other], "another credential is another mirror"
 
 
 async def test_who_waits_for_an_answer_takes_no_place(
@@ -316,16 +340,16 @@ class TestOfQuestions:
 
 def test_applications_of_a_ref_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.adapters.git.sharing.MOST_FOLLOWERS", 3)
-    told: list[Collection[str]] = []
+    notified: list[Collection[str]] = []
     known = Known(lambda: 0.0)
-    known.moved = lambda uids, _: told.append(uids)
+    known.moved = lambda uids, _: notified.append(uids)
     ref = known.ref("m", "refs/heads/main")
     for number in range(10):
         ref.follow(f"u{number}")
         ref.waiting.clear()
-    known.tell(ref, "a" * 40)
-    known.tell(ref, "b" * 40)
-    assert told == [("u0", "u1", "u2")]
+    known.note(ref, "a" * 40)
+    known.note(ref, "b" * 40)
+    assert notified == [("u0", "u1", "u2")]
 
 
 def test_refs_of_all_mirrors_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,7 +165,7 @@ class TestOfSshKeys:
     def commit(self, signing: Signing, key: Path) -> str:
         return signing.commit(lambda payload: ssh_sign(payload, key), date=1_000_000_000)
 
-    async def test_of_somebody_else(self, signing: Signing, commit: str, tmp_path: Path) -> None:
+    async def test_of_another_signer(self, signing: Signing, commit: str, tmp_path: Path) -> None:
         signers = signing.signers(f"{DEV} {public(ssh_key(tmp_path, 'other'))}")
         with pytest.raises(UnknownSignerError) as caught:
             await signing.verify(commit, sshSigners=signers)
@@ -243,7 +243,7 @@ class TestOfOpenPgp:
         path.write_bytes(gpg("--export"))
         assert await signing.verify(commit, pgpKeys=str(path)) == key
 
-    async def test_somebody_else(self, signing: Signing, gpg: Gpg, keys: Callable[[], str]) -> None:
+    async def test_another_signer(self, signing: Signing, gpg: Gpg, keys: Callable[[], str]) -> None:
         gpg.key("dev")
         path = keys()
         other = gpg.key("other")
@@ -311,7 +311,7 @@ class TestOfTags:
         with pytest.raises(UnsignedError):
             await signing.verify(commit, tag="v1", sshSigners=signing.signers(f"{DEV} {public(key)}"))
 
-    async def test_a_tag_of_somebody_else(self, signing: Signing, key: Path, tmp_path: Path) -> None:
+    async def test_a_tag_of_another_signer(self, signing: Signing, key: Path, tmp_path: Path) -> None:
         commit = signing.commit(lambda payload: ssh_sign(payload, key))
         other = ssh_key(tmp_path, "other")
         signing.tag("v1", commit, lambda payload: ssh_sign(payload, other))

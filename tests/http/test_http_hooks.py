@@ -60,6 +60,11 @@ def webhook(tmp_path: Path, sender: str = "github", secret: str = SECRET, **more
         ),
         # docs.gitlab.com, "Webhooks": the secret token itself
         ("gitlab", "x-gitlab-token", SECRET, b"{}"),
+        # distribution.github.io, "Notifications": headers of an endpoint
+        ("registry", "authorization", f"Bearer {SECRET}", b"{}"),
+        ("registry", "authorization", SECRET, b"{}"),
+        # goharbor.io, "Configure Webhook Notifications": the header that is configured
+        ("harbor", "authorization", SECRET, b"{}"),
         # docs.gitea.com, "Webhooks": the hex digits alone, as the PHP example there compares them
         (
             "gitea",
@@ -85,7 +90,106 @@ def test_each_sender_proves_its_requests_as_it_documents(
     assert not proof.holds({header: value.swapcase()}, body)
     assert not proof.holds({}, body)
     assert not proof.holds({"x-other": value}, body)
-    assert sender == "gitlab" or not proof.holds({header: value}, body + b" ")
+    assert sender in {"gitlab", "registry", "harbor"} or not proof.holds({header: value}, body + b" ")
+
+
+def test_docker_hub_has_nothing_but_the_url(tmp_path: Path) -> None:
+    proof = Proof(webhook(tmp_path, "dockerhub", "0123456789abcdef"))
+    assert proof.holds({}, b"{}", "token=0123456789abcdef")
+    assert not proof.holds({"authorization": "0123456789abcdef"}, b"{}")
+    assert not proof.holds({}, b"{}", "token=0123456789abcdeg")
+
+
+@pytest.mark.parametrize(
+    ("payload", "repositories", "refs"),
+    [
+        # distribution.github.io, "Notifications": an envelope
+        (
+            {
+                "events": [
+                    {
+                        "action": "push",
+                        "target": {
+                            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                            "repository": "shop/deploy",
+                            "url": "http://registry.internal:5000/v2/shop/deploy/manifests/sha256:00",
+                            "tag": "v1",
+                        },
+                        "request": {"host": "Registry.example.com"},
+                    },
+                    {"action": "pull", "target": {"repository": "other", "tag": "v2"}, "request": {"host": "x"}},
+                ]
+            },
+            {"registry.example.com/shop/deploy", "registry.internal:5000/shop/deploy"},
+            {"refs/tags/v1"},
+        ),
+        # a blob of the same push
+        ({"events": [{"action": "push", "target": {"repository": "a"}, "request": {"host": "b"}}]}, None, set()),
+        # goharbor.io, "Configure Webhook Notifications": default and CloudEvents
+        (
+            {
+                "type": "PUSH_ARTIFACT",
+                "event_data": {
+                    "resources": [{"tag": "v1", "resource_url": "hub.example.com:8443/shop/deploy:v1"}],
+                    "repository": {"repo_full_name": "shop/deploy"},
+                },
+            },
+            {"hub.example.com:8443/shop/deploy"},
+            {"refs/tags/v1"},
+        ),
+        (
+            {
+                "type": "harbor.artifact.pushed",
+                "data": {"resources": [{"tag": "v1", "resource_url": "hub.example.com/shop/deploy:v1"}]},
+            },
+            {"hub.example.com/shop/deploy"},
+            {"refs/tags/v1"},
+        ),
+        (
+            {"type": "PULL_ARTIFACT", "event_data": {"resources": [{"tag": "v1", "resource_url": "a/b:v1"}]}},
+            set(),
+            set(),
+        ),
+        # docs.docker.com, "Webhooks": the example payload
+        (
+            {
+                "push_data": {"pushed_at": 1417566161, "pusher": "trustedbuilder", "tag": "latest"},
+                "repository": {
+                    "repo_name": "svendowideit/testhook",
+                    "repo_url": "https://registry.hub.docker.com/u/x/y/",
+                },
+            },
+            {"docker.io/svendowideit/testhook"},
+            {"refs/tags/latest"},
+        ),
+        # docs.github.com, "Webhook events and payloads": package
+        (
+            {
+                "action": "published",
+                "package": {
+                    "name": "deploy",
+                    "package_version": {
+                        "package_url": "ghcr.io/Shop/deploy:v1",
+                        "container_metadata": {"tag": {"name": "v1", "digest": "sha256:00"}},
+                    },
+                },
+            },
+            {"ghcr.io/shop/deploy"},
+            {"refs/tags/v1"},
+        ),
+        (
+            {"events": [{"action": "push", "target": {"url": "http://[", "tag": ["x"]}}, 7], "package": [], "type": 3},
+            None,
+            set(),
+        ),
+    ],
+)
+def test_a_push_to_a_registry_is_a_tag_of_its_repository(
+    payload: dict[str, object], repositories: set[str] | None, refs: set[str]
+) -> None:
+    found = payloads.push(json.dumps(payload).encode())
+    assert found.refs == refs
+    assert repositories is None or repositories <= found.repositories
 
 
 @pytest.mark.parametrize("secret", ["", "fifteen letters", None])

@@ -35,7 +35,7 @@ _SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData:
 
 
 def test_a_second_build_is_the_same_image(image: Image, tmp_path: Path) -> None:
-    """Without layers of before. If Debian has other packages since those layers were made, the build after that is the second."""
+    """Without earlier layers. If Debian has other packages since those layers were made, the build after that is the second."""
     other = build(Choices(again=True, output=tmp_path))
     if Contents.of(other).parts != Contents.of(image).parts:
         image, other = other, build(Choices(again=True, output=tmp_path / "other"))
@@ -43,7 +43,7 @@ def test_a_second_build_is_the_same_image(image: Image, tmp_path: Path) -> None:
     assert materials(other).read_text() == materials(image).read_text()
 
 
-def test_what_a_cluster_is_told_of_it(image: Image) -> None:
+def test_what_a_cluster_sees_of_it(image: Image) -> None:
     assert image.packed <= _MOST_PACKED
     assert image.config["User"] == f"{USER}:{USER}"
     assert image.config["Entrypoint"] == ["agent"]

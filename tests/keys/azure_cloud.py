@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-# The tenant of the recordings; whoever signs in elsewhere is refused by the SDK.
+# The tenant of the recordings; the SDK refuses a sign-in to another one.
 TENANT, CLIENT = "72f988bf-86f1-41af-91ab-2d7cd011db47", "22222222-2222-2222-2222-222222222222"
 PASSWORD, TOKEN = "canary-client-secret", "canary.access.token"
 VAULT, LOGIN = "signet.vault.azure.net", "login.microsoftonline.com"

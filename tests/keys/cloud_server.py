@@ -141,7 +141,7 @@ class Silence:
 
 @contextlib.contextmanager
 def slow_answers() -> Generator[CloudServer]:
-    """A server that takes requests, and answers once nobody waits any more."""
+    """A server that takes requests, and answers once no client waits any more."""
     release = threading.Event()
 
     def answer(_: Request) -> Answer:

@@ -42,7 +42,7 @@ class Pair:
 def ssh_pair(key: PrivateKeyTypes, form: serialization.PrivateFormat) -> Pair:
     text = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    return Pair(f"{public.decode()} somebody@example.org", text)
+    return Pair(f"{public.decode()} dev@example.org", text)
 
 
 def generated(*options: str) -> Pair:
@@ -123,7 +123,7 @@ def test_tag_recipients_are_wrapped_for_as_age_does() -> None:
 
 
 def test_hybrid_tag_recipients_are_wrapped_for_in_the_form_of_age() -> None:
-    """No library at hand has this KEM, so the form of the stanza is all that is compared."""
+    """No library of these tests has this KEM, so the form of the stanza is all that is compared."""
     point = ec.generate_private_key(ec.SECP256R1()).public_key()
     public = mlkem.MLKEM768PrivateKey.generate().public_key().public_bytes_raw() + point.public_bytes(
         serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint

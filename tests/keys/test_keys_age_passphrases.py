@@ -1,4 +1,4 @@
-"""Identities under a passphrase: somebody is asked once, and only for a file that may be theirs."""
+"""Identities under a passphrase: it is asked for once, and only for a file that the identity may open."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ PKCS8 = serialization.PrivateFormat.PKCS8
 
 
 @dataclass
-class Somebody:
-    """Who answers every question alike, or is not there."""
+class Person:
+    """Answers every question alike, or is not there."""
 
     answer: str | None = PASSPHRASE
     questions: list[str] = field(default_factory=list)
@@ -42,13 +42,13 @@ class Somebody:
         assert hidden
         self.questions.append(question)
         if self.answer is None:
-            raise DataKeyError("nobody is here")
+            raise DataKeyError("there is no one to ask")
         return Secret(self.answer, "answer")
 
     def forget(self, keep_as: str) -> None:
         assert keep_as == "" or re.fullmatch(r"SopsAge[A-Z2-7]{40}", keep_as)
 
-    def tell(self, message: str) -> None:
+    def show(self, message: str) -> None:
         raise AssertionError(message)
 
 
@@ -67,7 +67,7 @@ def wrapped(recipient: str) -> AgeKey:
 
 
 def identity_file(text: str, *, armored: bool = False) -> Secret:
-    """As `age -p` writes it, but for the work factor."""
+    """As `age -p` writes it, except for the work factor."""
     file_key, salt = b"f" * 16, b"s" * 16
     key = Scrypt(b"age-encryption.org/v1/scrypt" + salt, 32, n=2, r=8, p=1).derive(PASSPHRASE.encode())
     body = ChaCha20Poly1305(key).encrypt(bytes(12), file_key, None)
@@ -91,8 +91,8 @@ LOCKED = {
 
 
 @pytest.mark.parametrize(("text", "beside", "recipient"), LOCKED.values(), ids=LOCKED)
-def test_somebody_is_asked_once(text: Secret, beside: str, recipient: str) -> None:
-    person = Somebody()
+def test_the_passphrase_is_asked_for_once(text: Secret, beside: str, recipient: str) -> None:
+    person = Person()
     keys = AgeKeys.parse(text, source="~/id", person=person, public=beside)
     assert person.questions == []
     for _ in range(2):
@@ -103,12 +103,12 @@ def test_somebody_is_asked_once(text: Secret, beside: str, recipient: str) -> No
 @pytest.mark.parametrize(("text", "beside", "recipient"), LOCKED.values(), ids=LOCKED)
 @pytest.mark.parametrize(
     ("answer", "reason"),
-    [("wrong canary", "the passphrase is wrong"), ("", "no passphrase was given"), (None, "nobody is here")],
+    [("wrong canary", "the passphrase is wrong"), ("", "no passphrase was given"), (None, "there is no one to ask")],
 )
-def test_a_wrong_passphrase_is_told_and_not_asked_for_again(
+def test_a_wrong_passphrase_is_reported_and_not_asked_for_again(
     text: Secret, beside: str, recipient: str, answer: str | None, reason: str
 ) -> None:
-    person = Somebody(answer)
+    person = Person(answer)
     keys = AgeKeys.parse(text, source="~/id", person=person, public=beside)
     for _ in range(2):
         with pytest.raises(DataKeyError) as caught:
@@ -120,7 +120,7 @@ def test_a_wrong_passphrase_is_told_and_not_asked_for_again(
 
 
 @pytest.mark.parametrize(("text", "beside", "recipient"), LOCKED.values(), ids=LOCKED)
-def test_where_nobody_can_be_asked_the_key_is_refused(text: Secret, beside: str, recipient: str) -> None:
+def test_where_there_is_no_one_to_ask_the_key_is_refused(text: Secret, beside: str, recipient: str) -> None:
     with pytest.raises(ConfigError) as caught:
         AgeKeys.parse(text, source="Secret shop/keys", public=beside)
     assert caught.value.facts["file"] == "Secret shop/keys"
@@ -128,9 +128,9 @@ def test_where_nobody_can_be_asked_the_key_is_refused(text: Secret, beside: str,
 
 
 @pytest.mark.parametrize("name", ["OpenSSH's ed25519", "OpenSSH's RSA", "PKCS 1 with its public key"])
-def test_nobody_is_asked_for_a_file_of_somebody_else_or_in_vain(name: str) -> None:
+def test_there_is_no_prompt_for_a_file_of_others_or_in_vain(name: str) -> None:
     text, beside, recipient = LOCKED[name]
-    person = Somebody()
+    person = Person()
     keys = AgeKeys.parse(text, source="~/id", person=person, public=beside)
     others = [public(ed25519.Ed25519PrivateKey.generate()), public(rsa.generate_private_key(65537, 2048)), RECIPIENT]
     for other in others:
@@ -164,7 +164,7 @@ def damaged() -> dict[str, Secret]:
 
 @pytest.mark.parametrize("name", damaged())
 def test_a_file_that_is_damaged_is_named(name: str) -> None:
-    person = Somebody()
+    person = Person()
     with pytest.raises(ConfigError) as caught:
         AgeKeys.parse(damaged()[name], source="keys.txt", person=person)
     assert caught.value.facts["file"] == "keys.txt"
@@ -175,14 +175,14 @@ def test_a_file_that_is_damaged_is_named(name: str) -> None:
 def test_an_identity_file_that_was_altered_is_not_taken_for_a_wrong_passphrase() -> None:
     data = bytearray(bytes(reveal(LOCKED["an identity file"][0])))
     data[-1] ^= 1
-    keys = AgeKeys.parse(Secret(bytes(data), "f"), source="keys.txt", person=Somebody())
+    keys = AgeKeys.parse(Secret(bytes(data), "f"), source="keys.txt", person=Person())
     with pytest.raises(DataKeyError) as caught:
         keys.unwrap(wrapped(RECIPIENT))
     assert caught.value.message == "the passphrase-protected identity file is damaged"
 
 
 def test_what_a_locked_file_holds_may_be_no_identity() -> None:
-    keys = AgeKeys.parse(identity_file("canary\n"), source="keys.txt", person=Somebody())
+    keys = AgeKeys.parse(identity_file("canary\n"), source="keys.txt", person=Person())
     with pytest.raises(ConfigError) as caught:
         keys.unwrap(wrapped(RECIPIENT))
     assert caught.value.message == "not an age identity"

@@ -334,7 +334,7 @@ def test_a_service_that_hangs_ends_with_a_reason(monkeypatch: pytest.MonkeyPatch
         for role in ("", ROLE):
             monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
             assert why(KmsKey(ARN, role, (), "", WHEN, KEY.enc)) == "AWS does not answer"
-    assert why(KEY) == "AWS does not answer"  # now nobody listens there
+    assert why(KEY) == "AWS does not answer"  # now nothing listens there
 
 
 def test_an_answer_that_drips_in_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:

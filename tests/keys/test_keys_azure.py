@@ -208,7 +208,7 @@ def test_a_service_that_hangs_ends_with_a_reason(monkeypatch: pytest.MonkeyPatch
     with Silence() as server:
         monkeypatch.setenv("HTTPS_PROXY", server.url)
         assert why(FRESH) == "the vault, or Azure's sign-in, does not answer"
-    assert why(FRESH) == "the vault, or Azure's sign-in, does not answer"  # now nobody listens there
+    assert why(FRESH) == "the vault, or Azure's sign-in, does not answer"  # now nothing listens there
 
 
 def test_an_answer_that_drips_in_has_a_deadline(cloud: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +225,7 @@ def test_an_answer_that_drips_in_has_a_deadline(cloud: Any, tmp_path: Path, monk
         release.set()
 
 
-def test_a_certificate_that_nobody_vouches_for(server: CloudServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_of_an_unknown_authority(server: CloudServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     assert why(FRESH) == "the server's certificate is not trusted"

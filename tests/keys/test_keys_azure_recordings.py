@@ -1,7 +1,7 @@
 """Azure's own answers: Microsoft recorded them from a vault and a Managed HSM in testing its client for Go.
 
 A server gives each recorded answer to the recorded request and to no other: the algorithm, the ciphertext and the encoding of both
-must be what Azure was sent. Nobody recorded a GET of these keys: it is answered with what Azure said when it made them.
+must be what Azure was sent. There is no recording of a GET of these keys: it is answered with what Azure said when it made them.
 """
 
 from __future__ import annotations

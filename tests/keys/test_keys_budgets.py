@@ -118,7 +118,7 @@ def wrapped(*recipients: str) -> WrappedDataKey:
 
 
 def with_stanzas(count: int, recipient: str) -> WrappedDataKey:
-    """One wrapped key for many recipients, all others than those at hand but the last."""
+    """One wrapped key for many recipients, of which only the last is ours."""
     file_key, nonce = b"f" * 16, b"n" * 16
     others = [age_x25519.X25519Recipient.parse(identity()[0]) for _ in range(count - 1)]
     stanzas = [each.wrap(file_key) for each in (*others, age_x25519.X25519Recipient.parse(recipient))]
@@ -135,6 +135,23 @@ async def test_nothing_is_kept_of_applications_that_went(held: Held, make_ring: 
     await asyncio.gather(*(ring.unwrap(application(), wrapped(recipient), f"{number}.yaml") for number in range(3)))
     await ring.forget(application().id)
     assert [len(kept) for kept in (ring._rings, ring._logins, ring._locks)] == [0, 0, 0]
+
+
+async def test_what_is_kept_for_the_submodules_that_commits_name_has_an_end(
+    held: Held, make_ring: Callable[..., KeyRing]
+) -> None:
+    recipient, text = identity()
+    held.put("shop", "keys", one=text)
+    ring = make_ring()
+    kept = 0
+    for number in range(100):
+        url = f"https://git.example.com/lib-{number}"
+        await ring.prepare(application(), [wrapped(recipient)], url)
+        await ring.unwrap(application(), wrapped(recipient), "a.yaml", url)
+        kept = max(kept, len(ring._rings))
+    assert 16 < kept < 40, "those of one commit, and not those of every one"
+    await ring.forget(application().id)
+    assert not ring._rings
 
 
 async def test_keys_that_are_granted_to_a_repository_open_no_other_one(
@@ -221,7 +238,7 @@ async def test_a_file_is_tried_for_so_long(
     started = time.monotonic()
     with pytest.raises(LimitError, match="trying the file's keys takes too long"):
         await make_ring(keySeconds=1).unwrap(application(), long, "s.yaml")
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 60, "and not the 200 seconds of all its work"
 
 
 async def test_eight_applications_of_one_tenant_keep_no_other_waiting(
@@ -231,7 +248,7 @@ async def test_eight_applications_of_one_tenant_keep_no_other_waiting(
     recipient, text = identity()
     held.put("other", "keys", one=text)
     held.put("greedy", "keys", one="\n".join(age_hybrid.generate()[1] for _ in range(4)))
-    ring = make_ring(keySeconds=5)
+    ring = make_ring(keySeconds=60)
     hybrid = age_hybrid.generate()[0]
     long = WrappedDataKey.one_group(*(wrapped(hybrid).keys[0] for _ in range(100)))
     slow = monkeypatch.context()
@@ -241,7 +258,7 @@ async def test_eight_applications_of_one_tenant_keep_no_other_waiting(
             asyncio.create_task(ring.unwrap(application("greedy", f"a{number}"), long, "s.yaml")) for number in range(8)
         ]
         await asyncio.sleep(0)
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(30):
             assert await ring.unwrap(application("other"), wrapped(recipient), "s.yaml") == DATA_KEY
             await asyncio.to_thread(lambda: None)
         assert not any(task.done() for task in greedy)

@@ -195,7 +195,7 @@ def test_a_service_that_hangs_ends_with_a_reason(monkeypatch: pytest.MonkeyPatch
     with Silence() as server:
         monkeypatch.setenv("SOPS_GCP_KMS_ENDPOINT", server.url)
         assert why(KEY) == "Google does not answer"
-    assert why(KEY) == "Google does not answer"  # now nobody listens there
+    assert why(KEY) == "Google does not answer"  # now nothing listens there
 
 
 def test_an_answer_that_drips_in_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +205,7 @@ def test_an_answer_that_drips_in_has_a_deadline(monkeypatch: pytest.MonkeyPatch)
         assert why(KEY) == "the server does not answer in time"
 
 
-def test_a_certificate_that_nobody_vouches_for(kms: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_of_an_unknown_authority(kms: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with CloudServer(kms, tmp_path, ("cloudkms.googleapis.com",)) as server:
         monkeypatch.setenv("HTTPS_PROXY", server.url)
         assert why(KEY) == "the server's certificate is not trusted"

@@ -56,7 +56,7 @@ def gpg(at: Path, *arguments: str, data: bytes = b"") -> bytes:
 
 
 class Owner:
-    """Somebody with a key without a passphrase, and one with."""
+    """A person with a key without a passphrase, and one with."""
 
     def __init__(self, at: Path) -> None:
         self.home = at
@@ -116,9 +116,9 @@ def test_failures_say_nothing_that_gpg_said(homes: Path, keys: PgpKeys, owner: O
         "gpg has no secret key for it": (stranger, wrapped),
         "gpg does not decrypt it": (keys, PgpKey(owner.fingerprint, WHEN, symmetric)),
     }
-    for reason, (at_hand, key) in cases.items():
+    for reason, (held, key) in cases.items():
         with pytest.raises(DataKeyError) as caught:
-            at_hand.unwrap(key)
+            held.unwrap(key)
         assert caught.value.message == reason
     for text in ("canary", plain, bomb.decode()):
         with pytest.raises(DataKeyError) as caught:
@@ -301,7 +301,7 @@ def test_a_pinentry_that_never_answers_does_not_hold_the_command(
     assert caught.value.message == "gpg does not answer in time"
 
 
-def test_the_agent_s_own_home_asks_nobody(locked: Locked) -> None:
+def test_the_agent_s_own_home_never_prompts(locked: Locked) -> None:
     locked.pinentry(f'echo "D {PASSPHRASE}"; echo OK')
     with pytest.raises(DataKeyError) as caught:
         PgpKeys(locked.home).unwrap(locked.wrapped)

@@ -1,4 +1,4 @@
-"""Data keys through a real transit engine, and through nobody else's."""
+"""Data keys through a real transit engine, and through no other."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ def test_each_refusal_has_its_reason(openbao: OpenBao, keys: TransitKeys, recipi
             "the server does not answer",
         ),
     ]
-    for at_hand, wrong, reason in cases:
+    for held, wrong, reason in cases:
         with pytest.raises(DataKeyError) as caught:
-            at_hand.unwrap(wrong)
+            held.unwrap(wrong)
         assert caught.value.message == reason
         assert "canary" not in str(caught.value)
         assert caught.value.__cause__ is None
@@ -104,7 +104,7 @@ def test_a_sealed_server_says_so(openbao: OpenBao, keys: TransitKeys, recipient:
 
 
 class _Listener:
-    """A server that notes whether anybody sent it anything, and answers as told."""
+    """A server that records whether a client sent it anything, and answers as it is given."""
 
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
         seen: list[str] = []

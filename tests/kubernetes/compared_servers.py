@@ -49,8 +49,8 @@ class Side:
         try:
             answer = await call
         except AgentError as error:
-            told = {name: error.facts.get(name) for name in ("fields", "managers") if name in error.facts}
-            self.answers.append((error.reason, told))
+            facts = {name: error.facts.get(name) for name in ("fields", "managers") if name in error.facts}
+            self.answers.append((error.reason, facts))
             return {}
         self.answers.append(self._plain(answer) if isinstance(answer, dict) else answer)
         return answer if isinstance(answer, dict) else {}

@@ -15,7 +15,8 @@ from memberships import QUICK
 
 from agent.adapters.kubernetes.cluster import Access, Cluster, Home
 from agent.adapters.kubernetes.config import ClusterConfig
-from agent.adapters.kubernetes.lease import Membership, boot_time
+from agent.adapters.kubernetes.leases import Leases
+from agent.adapters.kubernetes.membership import Membership, boot_time
 from agent.adapters.kubernetes.session import Session
 from agent.adapters.kubernetes.watch import Pace
 from agent.values.secret import Secret
@@ -35,17 +36,24 @@ def relay(controlplane: ControlPlane) -> Generator[Relay]:
 
 @pytest.fixture
 def connect(controlplane: ControlPlane):
-    """`async with connect(token=, port=, seals=, pace=, report=, **session) as cluster`."""
+    """`async with connect(token=, port=, seals=, pace=, report=, heard=, **session) as cluster`."""
 
     @asynccontextmanager
     async def connected(
-        *, token: str = "", port: int = 0, seals=lambda _: False, pace: Pace | None = None, report=None, **session
+        *,
+        token: str = "",
+        port: int = 0,
+        seals=lambda _: False,
+        pace: Pace | None = None,
+        report=None,
+        heard=None,
+        **session,
     ) -> AsyncGenerator[Cluster]:
         server = f"https://127.0.0.1:{port}" if port else controlplane.url
         secret = Secret(token or controlplane.admin_token, "test token")
         settings = ClusterConfig(server, ssl.create_default_context(cadata=controlplane.ca_pem), FixedToken(secret))
         async with Session(settings, **session) as opened:
-            yield Cluster(Access(opened, seals, pace or Pace(), report))
+            yield Cluster(Access(opened, seals, pace or Pace(), report, heard))
 
     return connected
 
@@ -63,9 +71,9 @@ def home(cluster: Cluster) -> Home:
 
 @pytest.fixture
 def member(cluster, namespace):
-    def make(identity: str, token: str = "1", session=None, clock=boot_time) -> Membership:
+    def make(identity: str, token: str = "1", session=None, clock=boot_time, terms=QUICK) -> Membership:
         session = session or cluster._session
-        return Membership(session, namespace, identity, token=token, now=time.time, clock=clock, terms=QUICK)
+        return Membership(Leases(session, namespace), identity, token=token, now=time.time, clock=clock, terms=terms)
 
     return make
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 
-from agent.adapters.kubernetes.lease import Membership, Terms, boot_time
+from agent.adapters.kubernetes.membership import Membership, Terms, boot_time
 from agent.values.errors import LeaseLostError
 
 QUICK = Terms(duration=2, renew=0.2, safe=1.2)
@@ -33,36 +33,42 @@ async def running(*members: Membership):
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class Scripted(Membership):
-    """Its Leases are a list, which it gets when the test lets it."""
+class ScriptedLeases:
+    """A list of Leases, which is given when the test lets it."""
 
-    def __init__(self, clock, *others: str) -> None:
-        super().__init__(None, "signet-system", "a", token="1", now=time.time, clock=clock)
-        self.leases = [lease(name, "1") for name in ("a", *others)]
+    def __init__(self, *others: str) -> None:
+        self.items = {name: lease(name, "1") for name in ("a", *others)}
         self.answering = asyncio.Event()
         self.answering.set()
         self.listed = self.put = 0
-        self.objects_of_leases()
 
-    def objects_of_leases(self) -> None:
-        async def listing(*_, **__):
-            self.listed += 1
-            found = list(self.leases)
-            await self.answering.wait()
-            return found
-
-        self._objects.list = listing
-
-    async def _follow(self) -> None:
-        await asyncio.Event().wait()
-
-    async def _get(self):
+    async def get(self, identity):
         return None
 
-    async def _send(self, method, body, allow=()):
+    async def list(self):
+        self.listed += 1
+        found = dict(self.items)
+        await self.answering.wait()
+        return found
+
+    async def create(self, identity, spec):
         self.put += 1
         await asyncio.sleep(0)
         return lease("a", str(self.put))
+
+    async def update(self, identity, spec, uid, version):
+        return await self.create(identity, spec)
+
+
+class Scripted(Membership):
+    """Its Leases are the test's, and nothing watches them."""
+
+    def __init__(self, clock, *others: str) -> None:
+        self.leases = ScriptedLeases(*others)
+        super().__init__(self.leases, "a", token="1", now=time.time, clock=clock)
+
+    async def _follow(self) -> None:
+        await asyncio.Event().wait()
 
 
 def lease(name: str, version: str) -> dict:

@@ -250,9 +250,9 @@ async def test_a_refusal_names_the_field_and_no_value(case, cluster, namespace):
     error: AgentError = caught.value
     assert {name: error.facts.get(name) for name in facts} == facts
     assert not error.transient
-    told = f"{error} {error!r} {error.args} {error.facts} {error.hint} {error.__context__!r} {error.__cause__!r}"
+    shown = f"{error} {error!r} {error.args} {error.facts} {error.hint} {error.__context__!r} {error.__cause__!r}"
     for canary in (CANARY, str(CANARY_NUMBER), str(CANARY_NUMBER % 100000 + 70000)):
-        assert canary not in told
+        assert canary not in shown
 
 
 async def test_a_new_object_of_a_name_that_is_taken_is_tried_and_nothing_is_written(cluster, namespace):

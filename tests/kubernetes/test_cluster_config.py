@@ -93,7 +93,7 @@ async def test_an_inline_authority_leaves_no_file(controlplane, tmp_path, monkey
 
 
 def left_in_memory() -> set[Path]:
-    """But for agents of the testbed, which may start beside this."""
+    """What is left, except by agents of the testbed, which may start beside this."""
     shared = Path("/dev/shm")
     found = shared.glob("signet-*") if shared.is_dir() else ()
     return {path for path in found if not path.name.startswith("signet-testbed-")}

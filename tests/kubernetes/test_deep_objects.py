@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import cost
 import pytest
 
 from agent.adapters.kubernetes import wire
 from agent.adapters.kubernetes.resources import APPLICATION
+from agent.api import names
+from agent.manifests import people
+from agent.manifests.field_trees import DEEPEST
+from agent.manifests.kinds import Resource
 from agent.values.errors import ClusterUnavailableError
 from agent.values.tree import get, get_text, walk
 from testbed import agent as agents
@@ -59,3 +64,19 @@ async def test_an_application_of_thousands_of_levels_hides_no_other(cluster: Clu
         controlplane.kubectl("delete", "sgapp", "deep", "-n", "deep")  # what else reads all objects need not bear it
     assert set(found) == {"shallow", "deep"}
     assert get(found["deep"], "spec", "source", "url") == source["url"]
+
+
+async def test_deep_fields_that_a_manager_says_it_owns_are_looked_at_in_seconds(
+    cluster: Cluster, controlplane: ControlPlane
+):
+    fields = ",".join(f'"f:{number:x}":{{}}' for number in range(60_000))
+    entry = {"manager": "kubectl-edit", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1"}
+    metadata = {"name": "deep", "namespace": "default", "managedFields": [{**entry, "fieldsV1": {"f:data": 0}}]}
+    body = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+    deep = nested(900, f"{{{fields}}}").replace('"a"', '"f:a"')
+    controlplane.kubectl("create", "-f", "-", input=body.replace("0}", f"{deep}}}"))
+    found = await cluster.get(Resource("", "v1", "ConfigMap", "configmaps", namespaced=True), "default", "deep")
+    assert found is not None
+    with cost.at_most(seconds=4):
+        beside = people.beside(found, names.PEOPLE)
+    assert [len(each.at) for each in beside.additions] == [DEEPEST]

@@ -62,7 +62,7 @@ async def test_a_group_whose_server_is_away_is_unavailable_not_absent(cluster, c
             "groupPriorityMinimum": 100,
             "versionPriority": 100,
             "insecureSkipTLSVerify": True,
-            "service": {"namespace": "default", "name": "nobody"},
+            "service": {"namespace": "default", "name": "none"},
         },
     }
     controlplane.apply(service)

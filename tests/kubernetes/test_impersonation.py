@@ -7,40 +7,11 @@ import pytest
 from agent.adapters.kubernetes.resources import CONFIG_MAP
 from agent.engine.ports import Identity
 from agent.values.errors import ForbiddenError, ObjectInvalidError
-from testbed.processes import wait_until
+from testbed.cluster import account, group
 
 
-def grant(controlplane, namespace: str, account: str, verbs: list[str], resources: list[str], *, names=None) -> None:
-    role = f"{account}-{'-'.join(resources)}"
-    rule = {"apiGroups": [""], "resources": resources, "verbs": verbs}
-    if names:
-        rule["resourceNames"] = names
-    metadata = {"name": role, "namespace": namespace}
-    api = "rbac.authorization.k8s.io"
-    controlplane.apply({"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]})
-    subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
-    binding = {"apiGroup": api, "kind": "Role", "name": role}
-    controlplane.apply(
-        {
-            "apiVersion": f"{api}/v1",
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": binding,
-            "subjects": [subject],
-        }
-    )
-    attributes = {"namespace": namespace, "verb": verbs[-1], "resource": resources[-1], "name": (names or [""])[0]}
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {"user": f"system:serviceaccount:{namespace}:{account}", "resourceAttributes": attributes},
-    }
-
-    def in_force() -> bool:
-        _, answer = controlplane.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
-        return answer["status"]["allowed"]
-
-    wait_until(in_force, 30, "the role in force")  # the API server learns of it by a watch
+def grant(controlplane, namespace: str, name: str, verbs: list[str], resources: list[str]) -> None:
+    controlplane.grant(namespace, account(namespace, name), {"apiGroups": [""], "resources": resources, "verbs": verbs})
 
 
 def body(namespace: str) -> dict:
@@ -99,17 +70,8 @@ async def test_an_agent_that_may_not_read_service_accounts_says_what_rbac_said(c
 
 
 async def test_groups_of_service_accounts_are_impersonated_too(cluster, controlplane, namespace):
-    api = "rbac.authorization.k8s.io"
-    role = {"apiGroup": api, "kind": "ClusterRole", "name": "cluster-admin"}
-    controlplane.apply(
-        {
-            "apiVersion": f"{api}/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": "all-accounts", "namespace": namespace},
-            "roleRef": role,
-            "subjects": [{"apiGroup": api, "kind": "Group", "name": f"system:serviceaccounts:{namespace}"}],
-        }
-    )
+    accounts = group(f"system:serviceaccounts:{namespace}")
+    controlplane.bind(namespace, accounts, "ClusterRole", "cluster-admin")
     await cluster.apply(CONFIG_MAP, body(namespace), identity=Identity(namespace, "any"))
 
 

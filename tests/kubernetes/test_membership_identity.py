@@ -8,21 +8,22 @@ import time
 import pytest
 from memberships import QUICK, running
 
-from agent.adapters.kubernetes.lease import Membership, Terms
+from agent.adapters.kubernetes.leases import Leases
+from agent.adapters.kubernetes.membership import Membership, Terms
 from agent.values.errors import LeaseLostError
 
 
 async def test_a_recheck_finds_a_process_that_took_over_at_once(connect, namespace):
-    slow = Terms(duration=60, renew=30, safe=50)
+    slow = Terms(duration=1200, renew=600, safe=1000)
     async with connect() as cluster:
-        earlier = Membership(cluster._session, namespace, "a", token="1", now=time.time, terms=slow)
-        later = Membership(cluster._session, namespace, "a", token="2", now=time.time, terms=QUICK)
+        earlier = Membership(Leases(cluster._session, namespace), "a", token="1", now=time.time, terms=slow)
+        later = Membership(Leases(cluster._session, namespace), "a", token="2", now=time.time, terms=QUICK)
         await earlier.acquire()
         async with running(earlier) as (task,):
             await later.acquire()
             earlier.recheck()
             with pytest.raises(LeaseLostError):
-                await asyncio.wait_for(task, 5)
+                await asyncio.wait_for(task, 30)
 
 
 async def test_a_later_process_of_an_identity_is_refused_while_the_earlier_renews(member):
@@ -42,7 +43,7 @@ async def test_a_later_process_of_an_identity_is_refused_while_the_earlier_renew
 
 
 @pytest.mark.parametrize("gone", [False, True])
-async def test_a_process_that_is_started_again_joins_within_a_lease(member, gone, controlplane, namespace):
+async def test_a_process_that_is_started_again_joins_within_a_lease(member, gone, controlplane, namespace, caplog):
     earlier, later = member("a", "1"), member("a", "2")
     await earlier.acquire()
     async with running(earlier):
@@ -50,11 +51,11 @@ async def test_a_process_that_is_started_again_joins_within_a_lease(member, gone
     # as by kill -9
     if gone:
         controlplane.delete(f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/signet-agent-a")
-    started = time.monotonic()
-    await later.acquire()
+    with caplog.at_level("INFO"):
+        await later.acquire()
     later.check()
-    assert (time.monotonic() - started < QUICK.duration / 2) is gone
-    assert time.monotonic() - started < QUICK.duration + 5
+    waited = "waiting for the Lease of an earlier process to expire" in caplog.text
+    assert waited is not gone
     async with running(later):
         await asyncio.sleep(0)
         later.check()

@@ -7,6 +7,7 @@ from memberships import QUICK, Clock, Scripted, lease, may_write, running, turns
 
 from agent.adapters.kubernetes.resources import CONFIG_MAP
 from agent.values.errors import LeaseLostError
+from testbed.cluster import account
 
 
 async def test_a_paused_agent_may_not_write_when_it_wakes(connect, member, namespace, eventually):
@@ -53,17 +54,34 @@ async def test_after_a_lapse_no_application_is_its_own_before_it_looked():
     await mine.acquire()
     assert mine.members == ("a",)
     mine.changed.clear()
-    mine.answering.clear()
-    mine.leases.append(lease("b", "9"))
+    mine.leases.answering.clear()
+    mine.leases.items["b"] = lease("b", "9")
     now[0] = 40.0
     async with running(mine):
         mine.recheck()
         await turns()
         assert mine.changed.is_set()
         assert (mine.term, mine.members) == (2, ())
-        mine.answering.set()
+        mine.leases.answering.set()
         await turns()
         assert mine.members == ("a", "b")
+
+
+async def test_after_a_lapse_others_have_a_whole_duration_to_renew():
+    """They slept as well, or the API server was away for all."""
+    now = [0.0]
+    mine = Scripted(lambda: now[0], "b")
+    await mine.acquire()
+    now[0] = 40.0
+    async with running(mine):
+        members = []
+        for _ in range(4):
+            mine.recheck()
+            await turns()
+            members.append(mine.members)
+            now[0] += 4.0
+    assert members == [("a", "b"), ("a", "b"), ("a", "b"), ("a",)]
+    assert mine.term == 2
 
 
 async def test_an_apiserver_that_is_away_stops_writes_until_it_is_back(connect, relay, member, eventually):
@@ -99,22 +117,16 @@ async def test_a_right_that_is_taken_away_stops_writes_until_it_is_given_back(
     connect, controlplane, member, namespace, eventually
 ):
     controlplane.create_service_account(namespace, "agent")
-    metadata = {"name": "agent", "namespace": namespace}
-    api = "rbac.authorization.k8s.io"
     rule = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["*"]}
-    role = {"apiVersion": f"{api}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]}
-    subject = {"kind": "ServiceAccount", "name": "agent", "namespace": namespace}
-    reference = {"apiGroup": api, "kind": "Role", "name": "agent"}
-    controlplane.apply(role)
-    binding = {"apiVersion": f"{api}/v1", "kind": "RoleBinding", "metadata": metadata}
-    controlplane.apply({**binding, "roleRef": reference, "subjects": [subject]})
+    controlplane.grant(namespace, account(namespace, "agent"), rule)
+    role = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles/agent"
     token = controlplane.service_account_token(namespace, "agent")
     async with connect(token=token) as cluster:
         mine = member("a", session=cluster._session)
         await mine.acquire()
         async with running(mine) as (task,):
-            controlplane.apply({**role, "rules": []})
+            controlplane.merge(role, {"rules": []})
             await eventually(lambda: not may_write(mine))
-            controlplane.apply(role)
+            controlplane.merge(role, {"rules": [rule]})
             await eventually(lambda: may_write(mine))
             assert not task.done()

@@ -309,20 +309,20 @@ async def labels(side: Side) -> None:
         side.answers.append([(get_text(each, "metadata", "name"), "data" in each) for each in found])
     watch = side.cluster.watch(CONFIG_MAP, namespace=side.namespace, selector=selector)
 
-    async def told(type_: str) -> None:
+    async def comes(type_: str) -> None:
         async with asyncio.timeout(30):
             event = await anext(watch)
         side.answers.append((event.type, get_text(event.object, "metadata", "name")))
         assert event.type == type_
 
-    await told("present")
-    await told("synced")
+    await comes("present")
+    await comes("synced")
     await side.apply(CONFIG_MAP, "b", {**ours, **data(a="1")})
-    await told("present")
+    await comes("present")
     await side.apply(CONFIG_MAP, "b", data(a="1"))
-    await told("gone")
+    await comes("gone")
     await side.delete(CONFIG_MAP, "a")
-    await told("gone")
+    await comes("gone")
     await watch.aclose()
 
 

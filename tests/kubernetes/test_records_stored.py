@@ -1,4 +1,4 @@
-"""Shards of a record in ConfigMaps: stored, replaced, removed, and never written over somebody else's."""
+"""Shards of a record in ConfigMaps: stored, replaced, removed, and never written over those of another agent."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ async def test_an_application_that_is_gone_is_forgotten(records):
     await mine.forget(SHOP)
     assert await mine.load(SHOP) == {}
     assert await mine.load(OTHER) == {"0": "other"}
-    await mine.store(SHOP, {"0": "anew"})
+    await mine.store(SHOP, {"0": "again"})
 
 
-async def test_a_record_that_somebody_else_wrote_is_not_written_over(records):
+async def test_a_record_that_another_wrote_is_not_overwritten(records):
     mine, other = records(), records()
     await mine.store(SHOP, {"0": "mine"})
     await other.load(SHOP)
@@ -65,7 +65,7 @@ async def test_a_record_that_somebody_else_wrote_is_not_written_over(records):
         await other.store(SHOP, {"0": ""})
 
 
-async def test_a_record_that_somebody_deleted_is_stale_not_made_anew(records, controlplane, namespace):
+async def test_a_record_that_was_deleted_is_stale_and_not_made_again(records, controlplane, namespace):
     mine = records()
     await mine.store(SHOP, {"0": "mine"})
     controlplane.delete(f"/api/v1/namespaces/{namespace}/configmaps/signet-record-{SHOP.uid}-0")

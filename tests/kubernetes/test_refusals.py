@@ -166,7 +166,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_refusal_is_told_by_class_and_field(case):
+def test_a_refusal_is_reported_by_class_and_field(case):
     code, answer, expected, facts = CASES[case]
     error = translate(code, answer, APPLY)
     assert type(error) is expected
@@ -206,8 +206,8 @@ def test_a_refusal_says_the_same_in_whatever_order_the_server_gives_its_causes(c
             cause("FieldValueInvalid", "a"),
         ],
     }[code]
-    told = {str(translate(code, body(causes=order), APPLY)) for order in itertools.permutations(causes)}
-    assert len(told) == 1
+    messages = {str(translate(code, body(causes=order), APPLY)) for order in itertools.permutations(causes)}
+    assert len(messages) == 1
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_a_refusal_says_the_same_in_whatever_order_the_server_gives_its_causes(c
         (CANARY, None),
     ],
 )
-def test_a_right_that_is_missing_is_told_as_the_rule_that_gives_it(said: str, rule: str | None):
+def test_a_missing_right_is_reported_as_the_rule_that_gives_it(said: str, rule: str | None):
     message = f'deployments.apps "web" is forbidden: User "system:serviceaccount:shop:signet-applier" {said}'
     error = translate(403, body(message, "Forbidden"), APPLY)
     assert isinstance(error, ForbiddenError)

@@ -237,7 +237,7 @@ async def test_every_attempt_is_counted():
     assert counted == [("apply", 503), ("apply", 0), ("apply", 200)]
 
 
-async def test_nobody_listening_is_unavailable():
+async def test_a_port_without_a_listener_is_unavailable():
     settings = ClusterConfig("http://127.0.0.1:1", None, TOKEN)
     async with Session(settings, limits=QUICK) as session:
         with pytest.raises(ClusterUnavailableError):

@@ -73,7 +73,7 @@ async def test_of_an_object_nothing_is_opened_behind_the_first_error(cluster, na
     assert found["d"] == b"4"
 
 
-async def test_a_key_that_is_missing_or_none_is_told_of_every_value(cluster, namespace, put, controlplane, pairs):
+async def test_a_key_that_is_missing_or_none_is_reported_for_every_value(cluster, namespace, put, controlplane, pairs):
     values = values_of(pairs[0], a="1", b="2")
     ring = SealingKeyRing(Secrets(cluster._session), namespace, ["sealing"], Workers())
     found = await opened(ring, values)

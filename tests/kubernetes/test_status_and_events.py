@@ -80,7 +80,7 @@ async def test_repeats_within_ten_minutes_are_one_series(cluster, controlplane, 
     assert "drift of ConfigMap shop/a" in described
 
 
-async def test_an_event_that_ran_out_starts_anew(home, controlplane, application):
+async def test_an_event_that_ran_out_is_made_again(home, controlplane, application):
     await home.event(application, kind="Normal", reason="Applied", message="12 objects")
     (first,) = events(controlplane, application)
     path = f"/apis/events.k8s.io/v1/namespaces/{application.namespace}/events/{first['metadata']['name']}"

@@ -1,4 +1,4 @@
-"""A watch tells of every object that matches and of every one that no longer does, whatever breaks in between."""
+"""A watch reports every object that matches and every one that no longer does, whatever breaks in between."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from agent.adapters.kubernetes.resources import CONFIG_MAP
 from agent.adapters.kubernetes.watch import Pace, Watch
 from agent.manifests.kinds import Resource
 from agent.values.errors import ClusterUnavailableError, ExpiredError, ForbiddenError, NotFoundError
+from testbed.cluster import account
 
 LABEL = "signet-gitops.dev/installation"
 QUICK = Pace(first=0.1, longest=0.5, longest_unavailable=0.5)
@@ -23,7 +24,7 @@ def config_map(namespace: str, name: str, value: str = "v", label: str = "mine")
 
 
 class Seen:
-    """What a watch told so far, and the state that a consumer would have built from it."""
+    """What a watch has delivered so far, and the state that a consumer would have built from it."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, str]] = []
@@ -101,7 +102,7 @@ async def test_a_list_of_several_pages(connect, controlplane, namespace, eventua
 async def test_a_page_of_large_objects_is_asked_for_in_smaller_ones(
     connect, controlplane, namespace, eventually, monkeypatch
 ):
-    """Somebody may write many large objects with the label, and a page of them took more memory than the agent has."""
+    """A tenant may write many large objects with the label, and a page of them took more memory than the agent has."""
     sizes = []
     monkeypatch.setattr(objects, "_PAGE_BYTES", 100_000)
     read = wire.page
@@ -145,7 +146,9 @@ async def test_a_cut_connection_goes_on_where_it_was(connect, relay, controlplan
         assert seen.synced == 1, "no new list was needed"
 
 
-async def test_a_version_that_is_no_longer_kept_starts_anew(connect, controlplane, namespace, path, eventually):
+async def test_a_version_that_is_no_longer_kept_makes_the_watch_list_again(
+    connect, controlplane, namespace, path, eventually
+):
     for name in ("a", "b"):
         controlplane.apply(config_map(namespace, name))
     troubles = []
@@ -199,6 +202,30 @@ async def test_a_server_that_stays_silent_is_left(connect, controlplane, namespa
         await eventually(lambda: seen.live == {"a": "after"})
 
 
+async def test_a_watch_says_when_it_hears_of_its_kind(connect, controlplane, namespace, path, eventually):
+    controlplane.apply(config_map(namespace, "a"))
+    heard, troubles = [], []
+    async with (
+        connect(
+            pace=Pace(silence=0.5, first=0.1, longest_unavailable=0.2),
+            report=lambda _, trouble: troubles.append(trouble),
+            heard=lambda *said: heard.append(said),
+        ) as cluster,
+        watching(cluster.watch(CONFIG_MAP, namespace=namespace, selector=f"{LABEL}=mine")) as seen,
+    ):
+        await eventually(lambda: seen.synced)
+        assert heard[0] == (CONFIG_MAP, True)
+        with controlplane.apiserver_paused():
+            await asyncio.sleep(0.2)  # what it sent before has arrived
+            troubles.clear()
+            before = len(heard)
+            await eventually(lambda: troubles)
+            assert len(heard) == before
+        controlplane.merge(path("a"), {"data": {"k": "after"}})
+        await eventually(lambda: len(heard) > before)
+    assert set(heard) == {(CONFIG_MAP, True)}
+
+
 async def test_a_refusal_backs_off_and_ends_when_it_is_granted(connect, controlplane, namespace, eventually):
     controlplane.apply(config_map(namespace, "a"))
     controlplane.create_service_account(namespace, "agent")
@@ -218,29 +245,24 @@ async def test_a_refusal_backs_off_and_ends_when_it_is_granted(connect, controlp
         assert all(isinstance(trouble, ForbiddenError) for trouble in troubles)
         assert len(requests) <= 4
         assert {kind for kind, _ in seen.events} == {"refused"}
-        api = "rbac.authorization.k8s.io"
-        subject = {"kind": "ServiceAccount", "name": "agent", "namespace": namespace}
-        controlplane.apply(
-            {
-                "apiVersion": f"{api}/v1",
-                "kind": "RoleBinding",
-                "metadata": {"name": "agent", "namespace": namespace},
-                "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": "view"},
-                "subjects": [subject],
-            }
-        )
+        controlplane.bind(namespace, account(namespace, "agent"), "ClusterRole", "view")
         await eventually(lambda: "a" in seen.live)
 
 
-async def test_a_kind_that_is_not_served_is_not_told_as_gone(connect, eventually):
+async def test_a_kind_that_is_not_served_is_not_reported_as_gone(connect, eventually):
     things = Resource("no.example", "v1", "Thing", "things", True)
-    troubles = []
+    troubles, heard = [], []
     async with (
-        connect(pace=QUICK, report=lambda resource, trouble: troubles.append((resource, trouble))) as cluster,
+        connect(
+            pace=QUICK,
+            report=lambda resource, trouble: troubles.append((resource, trouble)),
+            heard=lambda resource, served: heard.append((resource, served)),
+        ) as cluster,
         watching(cluster.watch(things)) as seen,
     ):
         await eventually(lambda: len(troubles) >= 2)
         assert seen.events == []
+    assert set(heard) == {(things, False)}
     assert troubles[0][0] is things
     assert isinstance(troubles[0][1], NotFoundError)
 

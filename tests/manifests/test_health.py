@@ -243,7 +243,7 @@ def test_a_controller_that_reports_has_a_minute_to_look_at_a_new_generation(meta
     begun = at(f"2026-01-01T00:00:{since}Z")
     assert [found.at(begun + seconds).status for seconds in (0, 59.9, 60, 1e6)] == ["Progressing"] * 2 + ["Healthy"] * 2
     assert "canary" not in found.message
-    assert health.compute(live).status == "Healthy", "without conditions in its schema nobody is waited for"
+    assert health.compute(live).status == "Healthy", "without conditions in its schema no controller is waited for"
 
 
 LOOKED_AT = [

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from agent.api.application import IgnoreRule
-from agent.manifests import elements, ignoring
+from agent.manifests import elements, fields, handover, ignoring
 from agent.values.ids import ObjectId
 from agent.values.secret import Sealed
 
@@ -172,3 +172,19 @@ def test_an_item_is_named_as_the_api_server_names_it():
         'k:{"containerPort":80,"protocol":"TCP"}'
     )
     assert json.loads(elements.of_item({"name": "größe"}, ("name",))[2:]) == {"name": "größe"}
+
+
+def test_what_does_not_move_stays_as_it_is_written_however_deep_it_is():
+    deep = {"f:x": {}, "f:y": {}}
+    for _ in range(100):
+        deep = {"f:a": deep}
+    entries = [
+        {"manager": name, "operation": "Apply", "fieldsV1": {"f:data": deep, "f:spec": {"f:replicas": {}}}}
+        for name in ("signet", "other")
+    ]
+    live = {"metadata": {"resourceVersion": "1", "managedFields": entries}}
+    move = handover.Move({elements.REPLICAS}, lambda entry: fields.is_apply_of(entry, "signet"), "signet-released")
+    ours, theirs, released = handover.patch(live, [move])[0]["value"]
+    assert theirs == entries[1]
+    assert "f:spec" not in ours["fieldsV1"]
+    assert released["fieldsV1"] == {"f:spec": {"f:replicas": {}}}

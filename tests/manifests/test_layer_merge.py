@@ -140,7 +140,7 @@ def test_an_object_deleted_by_a_later_layer_is_gone():
     assert result.failures == ()
 
 
-def test_an_object_deleted_may_be_declared_anew_from_nothing():
+def test_a_deleted_object_may_be_declared_again_from_nothing():
     result = merged(
         {"0/a.yaml": CONFIG + "data: {a: '1'}"},
         {"1/a.yaml": CONFIG + "$patch: delete"},

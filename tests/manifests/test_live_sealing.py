@@ -58,7 +58,7 @@ status:
 """
 
 
-def test_a_whole_object_is_sealed_but_for_what_health_is_judged_by():
+def test_a_whole_object_is_sealed_except_for_what_health_is_judged_by():
     wrapped = live.wrap(tree(DEPLOYMENT), whole=True)
     assert "canary" not in repr(wrapped)
     assert "MinimumReplicasUnavailable" in repr(wrapped)

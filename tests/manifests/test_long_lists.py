@@ -9,7 +9,8 @@ import cost
 import pytest
 
 from agent.api import names
-from agent.manifests import fields, live
+from agent.manifests import entangled, fields, ignoring, leaving, live
+from agent.manifests.field_trees import DEEPEST
 from agent.manifests.people import Takeover, beside
 
 if TYPE_CHECKING:
@@ -69,6 +70,22 @@ OBJECTS = {
 }
 
 
+def deep(levels: int) -> Object:
+    fields: Object = {f"f:{number:x}": {} for number in range(4 * MANY)}
+    for _ in range(levels):
+        fields = {"f:a": fields}
+    return {"f:spec": fields}
+
+
+OBJECTS |= {
+    f"{levels} levels by {manager}": written(
+        [], entry("signet", deep(levels) if manager == "signet" else {}), entry(manager, deep(levels), "Update")
+    )
+    for levels in (DEEPEST - 2, 900)
+    for manager in ("signet", "kubectl-edit")
+}
+
+
 @pytest.mark.parametrize("given", OBJECTS.values(), ids=OBJECTS)
 def test_the_longest_lists_take_seconds_at_most(given: Object) -> None:
     changed = [("spec", "env", number, "value") for number in range(51)]
@@ -81,6 +98,14 @@ def test_the_longest_lists_take_seconds_at_most(given: Object) -> None:
                 taking = Takeover(tree, names.PEOPLE, first=first)
                 taking.patch(given)
                 taking.removed(given)
+
+
+@pytest.mark.parametrize("given", OBJECTS.values(), ids=OBJECTS)
+def test_what_is_left_to_others_of_the_longest_lists_takes_seconds_at_most(given: Object) -> None:
+    with cost.at_most(seconds=4):
+        for tree in ({}, {"spec": given["spec"]}):
+            leaving.compute(tree, given, ignoring.NOTHING)
+            entangled.find(given, tree, ["spec.env[0].name"])
 
 
 FORGED = [

@@ -160,7 +160,7 @@ def test_what_others_change_is_seen_and_healed_by_an_apply(cluster, patch, path)
     assert owned(cluster.apply(DEPLOYMENT)) == first
 
 
-def test_the_writer_of_a_field_is_told_from_writers_of_others(cluster):
+def test_the_writer_of_a_field_is_distinguished_from_writers_of_others(cluster):
     cluster.apply(DEPLOYMENT)
     cluster.edit({"spec": {"replicas": 5}}, manager="scaler")
     edited = cluster.edit({"metadata": {"annotations": {"x": "y"}}}, manager="annotator")
@@ -263,7 +263,7 @@ def test_what_people_own_by_another_version_of_a_kind_is_taken_over_too(controlp
     assert people.beside(controlplane.get(path), names.PEOPLE).additions == ()
 
 
-def test_an_object_of_nobody_else_needs_no_adoption(cluster):
+def test_an_object_without_another_manager_needs_no_adoption(cluster):
     assert adoption(cluster.apply(DEPLOYMENT)) is None
 
 

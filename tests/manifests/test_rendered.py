@@ -158,7 +158,7 @@ def test_string_data_of_the_same_key_stays_as_the_api_server_has_it():
 
 @given(st.lists(st.tuples(TEXT, st.sampled_from([P, Q])), min_size=1, max_size=4), TEXT, TEXT, TEXT)
 def test_a_text_is_what_it_would_be_of_plaintext(pairs, rest, user, password):
-    """But for what is read otherwise on purpose: adjacent values, line breaks at the end, indentation."""
+    """Except for what is read otherwise on purpose: adjacent values, line breaks at the end, indentation."""
     text = "".join(before + token for before, token in pairs) + rest
     clear = text.replace(P, password).replace(Q, user)
     values = {"a1": password, "a2": user}

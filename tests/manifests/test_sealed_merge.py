@@ -94,7 +94,7 @@ def test_an_encrypted_overlay_merges_into_a_clear_base_and_opens_at_the_end(sops
     assert "canary" not in repr(finished)
 
 
-def test_a_file_encrypted_whole_is_told_how_to_do_it(sops):
+def test_a_file_encrypted_whole_gets_a_hint(sops):
     parsed = documents.parse([File("db.yaml", "1", sops(PROD), 0)])
     (document,) = parsed.documents
     assert isinstance(document.error, ManifestError)

@@ -289,7 +289,7 @@ def test_cluster_wide_values_need_the_operator_s_word():
     ],
     ids=["malformed", "untrusted", "twice"],
 )
-def test_whoever_needs_the_secret_waits_with_it(files: dict[str, str], untrusted: str):
+def test_what_needs_the_secret_waits_with_it(files: dict[str, str], untrusted: str):
     found = state({**files, "web.yaml": WORKLOAD}, untrusted=untrusted)
     assert found.incomplete
     web = ObjectId("apps", "Deployment", "shop", "web")

@@ -124,7 +124,7 @@ def test_replacing_names_costs_no_more_for_texts_made_for_it() -> None:
         )
 
 
-def test_names_that_stand_are_told_by_those_that_were_rendered() -> None:
+def test_names_that_stand_are_found_by_those_that_were_rendered() -> None:
     standing = {
         "Secret/db-2222222222": Standing("4444444444", "1", rolls=False),
         "Secret/web-2222222222": Standing("2222222222", "2", rolls=False),

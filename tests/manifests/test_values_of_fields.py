@@ -83,7 +83,7 @@ def test_a_manifest_sets_a_field(at, expected):
 
 
 @pytest.mark.parametrize(("field", "counts"), [("containers", True), ("env", True), ("volumes", False)])
-def test_order_counts_where_the_kubelet_heeds_it(field: str, counts: bool):
+def test_order_counts_where_the_kubelet_respects_it(field: str, counts: bool):
     def live(*items: str) -> dict[str, object]:
         owned = {f'k:{{"name":"{name}"}}': {".": {}, "f:name": {}} for name in "ab"}
         entry = {"manager": "signet", "operation": "Apply", "fieldsV1": {"f:spec": {f"f:{field}": owned}}}

@@ -1,4 +1,4 @@
-"""HomePort and TargetPort over the server in memory, for one agent: what it sends is listed, and somebody else may come in between."""
+"""HomePort and TargetPort over the server in memory, for one agent: what it sends is listed, and others may come in between."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def is_selected(tree: Object, selector: str) -> bool:
 
 
 def news(server: Server, resource: Resource, selector: str, since: int) -> list[WatchEvent]:
-    """What a watch tells of the log behind `since`."""
+    """What a watch reports of the log behind `since`."""
     events: list[WatchEvent] = []
     for change in server.log[since:]:
         if (change.key.group, change.key.kind) == (resource.group, resource.kind):
@@ -54,7 +54,7 @@ class Traffic:
 
     `writes` are as `apply ConfigMap/a`, with the reason behind it where one was refused; `identities` are those that were acted as, `readers` those that
     read, by such a text.
-    `between` holds, by such a text, what somebody else does right before that request lands. `unwatched` kinds may not be listed or
+    `between` holds, by such a text, what others do right before that request lands. `unwatched` kinds may not be listed or
     watched by the agent, `unreadable` ones not be read by an Application either, `away` says that the server does not answer. `untried`
     holds, by such a text, why a dry run is refused.
     """

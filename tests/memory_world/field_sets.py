@@ -163,7 +163,7 @@ def without(tree: object, path: Elements) -> object:
 
 
 def is_kept(path: Elements, others: Iterable[Elements]) -> bool:
-    """Whether what stands at a path is still somebody's among `others`; a map or an item is, as long as anything in it is."""
+    """Whether any of `others` still owns what stands at a path; a map or an item is owned as long as anything in it is."""
     whole = path[:-1] if path[-1] == ITEM else path
     return any(other[: len(whole)] == whole for other in others)
 

@@ -116,7 +116,7 @@ class Server:
         return self._write(key, live, tree, owned, dry_run=dry_run)
 
     def update(self, key: ObjectId, values: Mapping[Path, object], manager: str, *, subresource: str = "") -> Object:
-        """What somebody else sets in an object that is there, or removes from it. Paths are of keys of maps."""
+        """What another client sets in an object that is there, or removes from it. Paths are of keys of maps."""
         live = self.get(key)
         if live is None:
             raise NotFoundError("no such object", object=key)
@@ -140,7 +140,7 @@ class Server:
             admit(key, wrapping.wrap(desired))
 
     def put(self, key: ObjectId, tree: Object) -> Object:
-        """Store an object as it is, fields owned by nobody."""
+        """Store an object as it is, with fields that have no owner."""
         self.objects.setdefault(key, _Stored({}, {}))
         return self._store(key, self.get(key) or None, wrapping.wrap(tree))
 
@@ -243,7 +243,7 @@ class Server:
         api_version: str,
         mine: frozenset[Elements],
     ) -> tuple[Object, dict[Manager, Owned]]:
-        """Set values: whoever else owns one that changes loses it. `mine` is what the writer owns afterwards."""
+        """Set values: another owner of one that changes loses it. `mine` is what the writer owns afterwards."""
         changed = [path for path, value in values.items() if field_sets.sets(tree, path, value)]
         for path in changed:
             tree = field_sets.with_value(tree, path, values[path])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from agent.engine.credentials import GitCredential
 from agent.engine.ports import Resolved
 from agent.engine.repositories import Snapshot
+from agent.engine.rooms import LargerError
 from agent.manifests.charts import FoundChart
 from agent.manifests.documents import File, TreeEntry
 from agent.values import derive
@@ -65,6 +66,12 @@ def _number(commit: str) -> int:
 def blob_of(text: str) -> str:
     """What stands for the hash of a file's blob."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Gitlink(str):
+    """The commit of a submodule, in the place of a file's text."""
+
+    __slots__ = ()
 
 
 @dataclass(slots=True)
@@ -135,19 +142,30 @@ class Git:
         return Revision(_newest(source, self.head_number), source.ref, "Dev <dev@example.com>", 0, subject)
 
     async def files(
-        self, source: Source, credential: GitCredential | None, commit: str, known: Container[Place] = ()
+        self,
+        source: Source,
+        credential: GitCredential | None,
+        commit: str,
+        known: Container[Place] = (),
+        within: str = "",
+        *,
+        most: int | None = None,
     ) -> Snapshot:
         if source.address in self.further:
-            return await self.further[source.address].files(source, credential, commit, known)
+            return await self.further[source.address].files(source, credential, commit, known, within, most=most)
         self.reads += 1
-        files = self.commits[_number(commit) - 1]
+        files = self._texts(source, commit)
         found = [
-            File(path, blob_of(text), text.encode(), layer)
+            File(f"{within}/{path}" if within else path, blob_of(text), text.encode(), layer)
             for layer, folder in enumerate(source.layers)
             for path, text in sorted(files.items())
-            if folder == "." or path.startswith(f"{folder}/")
+            if not isinstance(text, Gitlink)
+            and path != ".gitmodules"
+            and (folder == "." or path.startswith(f"{folder}/"))
         ]
         found = [replace(file, data=b"") if (file.path, file.blob, file.layer) in known else file for file in found]
+        if most is not None and sum(len(file.data) for file in found) > most:
+            raise LargerError
         self.contents = [file.path for file in found if file.data]
         return Snapshot(tuple(found), tuple(self.refused.items()))
 
@@ -155,7 +173,10 @@ class Git:
         if source.address in self.further:
             return await self.further[source.address].tree(source, credential, commit)
         return {
-            path: TreeEntry(blob_of(text), len(text.encode())) for path, text in self._texts(source, commit).items()
+            path: TreeEntry(text, 0, "submodule")
+            if isinstance(text, Gitlink)
+            else TreeEntry(blob_of(text), len(text.encode()))
+            for path, text in self._texts(source, commit).items()
         }
 
     async def blobs(
@@ -355,6 +376,12 @@ class Credentials:
         named = next(each.credentials for each in declared if each.url == url)
         return GitCredential(named.secret_name, None) if named else None
 
+    async def submodule(self, application: Application, source: str, url: str) -> GitCredential | None:
+        """As the Secret's name says it."""
+        declared = application.spec.all_sources[source].submodule(url)
+        named = declared.credentials if declared else None
+        return GitCredential(named.secret_name, None) if named else None
+
     def invalidate(self, application: ApplicationId) -> None:
         self.invalidated.append(application.uid)
 
@@ -385,13 +412,18 @@ class Metrics:
     def objects(self, application: ApplicationId, states: Mapping[str, int]) -> None: ...
     def held(self, application: ApplicationId, reasons: Mapping[str, int]) -> None: ...
     def waits(self, application: ApplicationId, reasons: Mapping[str, int]) -> None: ...
+    def refused(self, application: ApplicationId, reason: str) -> None: ...
     def synced(self, application: ApplicationId, unix_seconds: float) -> None: ...
+    def queued(self, namespace: str, runs: int) -> None: ...
+    def waited(self, seconds: float) -> None: ...
+    def began(self, application: ApplicationId, unix_seconds: float) -> None: ...
+    def ended(self, application: ApplicationId, unix_seconds: float) -> None: ...
     def forget(self, application: ApplicationId) -> None: ...
 
 
 @dataclass(slots=True)
 class Clock:
-    """Seconds that pass only where somebody waits."""
+    """Seconds that pass only where a caller waits."""
 
     seconds: float = 0.0
 

@@ -72,15 +72,72 @@ def test_what_an_application_waits_for_is_counted_while_it_does():
     assert not [key for key in samples(metrics) if "web" in key]
 
 
+def test_a_spec_that_cannot_be_run_is_counted_until_it_can():
+    metrics = prometheus.Metrics(version="0")
+    metrics.refused(SHOP, "Manifest")
+    assert samples(metrics)["signet_refused", "web", "shop", "Manifest"] == 1
+    metrics.refused(SHOP, "")
+    assert not [key for key in samples(metrics) if "web" in key]
+
+
+def test_a_run_under_way_has_a_series_until_it_ends():
+    metrics = prometheus.Metrics(version="0")
+    metrics.began(SHOP, 1_800_000_000)
+    assert samples(metrics)["signet_running_since_timestamp_seconds", "web", "shop"] == 1_800_000_000
+    metrics.ended(SHOP, 1_800_000_060)
+    assert ("signet_running_since_timestamp_seconds", "web", "shop") not in samples(metrics)
+    assert samples(metrics)["signet_run_ended_timestamp_seconds", "web", "shop"] == 1_800_000_060
+
+
+def test_a_namespace_has_a_queue_while_something_waits_or_an_application_of_it_is_known():
+    metrics = prometheus.Metrics(version="0")
+    metrics.queued("shop", 2)
+    assert samples(metrics)["signet_queued_runs", "shop"] == 2
+    metrics.queued("shop", 0)
+    assert ("signet_queued_runs", "shop") not in samples(metrics)
+    metrics.began(SHOP, 1)
+    assert samples(metrics)["signet_queued_runs", "shop"] == 0
+    metrics.queued("shop", 1)
+    metrics.forget(SHOP)
+    assert samples(metrics)["signet_queued_runs", "shop"] == 1
+    metrics.queued("shop", 0)
+    assert not [key for key in samples(metrics) if "shop" in key]
+
+
+def test_a_kind_that_is_not_served_any_more_has_no_watch():
+    metrics = prometheus.Metrics(version="0")
+    metrics.watched("widgets.example.com", None)
+    metrics.watched("widgets.example.com", 1_800_000_000)
+    metrics.watched("secrets", 1_800_000_001)
+    assert samples(metrics)["signet_watch_timestamp_seconds", "widgets.example.com"] == 1_800_000_000
+    metrics.watched("widgets.example.com", None)
+    assert ("signet_watch_timestamp_seconds", "widgets.example.com") not in samples(metrics)
+    metrics.watches_ended()
+    assert ("signet_watch_timestamp_seconds", "secrets") not in samples(metrics)
+
+
+def test_what_waits_for_the_audit_trail_is_asked_at_each_scrape():
+    metrics, backlog = prometheus.Metrics(version="0"), [(3, 0.5), (0, 0.0)]
+    metrics.audit_backlog(lambda: backlog[0])
+    found = samples(metrics)
+    assert (found["signet_audit_waiting_records",], found["signet_audit_lag_seconds",]) == (3, 0.5)
+    del backlog[0]
+    assert samples(metrics)["signet_audit_waiting_records",] == 0
+
+
 def test_application_that_is_gone_leaves_no_series():
     metrics = prometheus.Metrics(version="0")
     metrics.objects(SHOP, {"applied": 7})
     metrics.held(SHOP, {"DataKey": 2})
     metrics.waits(SHOP, {"Suspended": 1})
+    metrics.refused(SHOP, "Manifest")
+    metrics.queued("shop", 0)
+    metrics.ended(SHOP, 1)
+    metrics.began(SHOP, 1)
     metrics.synced(SHOP, 1)
     metrics.forget(SHOP)
     metrics.forget(SHOP)
-    assert not [key for key in samples(metrics) if "web" in key]
+    assert not [key for key in samples(metrics) if "shop" in key]
 
 
 def test_two_agents_in_one_process_share_nothing():

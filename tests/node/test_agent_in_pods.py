@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from load import pods_by_credential
 from workloads import config_map, digest, read_by, reader, secret
 
+from agent.daemon import memory
 from testbed.cluster import KubectlError
+from testbed.installation import Report
 from testbed.processes import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from testbed.installation import Tenant
     from testbed.node.installation import PodInstallation
 
@@ -30,6 +36,18 @@ for _ in range(40):
 time.sleep(30)
 """
 """Forty processes, each with far less memory than the agent, so that it is the one that the kernel chooses."""
+
+
+KEYS = 442_000
+"""In a file that is as large as the agent reads one: 884,000 keys and values, more than an API server takes in one object."""
+
+
+@pytest.fixture
+def greedy(installation: PodInstallation) -> Generator[Tenant]:
+    made = installation.tenant("greedy")
+    yield made
+    made.retire()
+    _ = installation.controlplane.delete(f"/api/v1/namespaces/{made.namespace}")
 
 
 @pytest.fixture
@@ -116,6 +134,26 @@ def test_a_token_that_the_kubelet_renews_is_used(
     assert tenant.deploy({"a.yaml": config_map("a", value="1")}).ready
     (after,) = installation.wait_ready(1)
     assert _restarts(after) == _restarts(pod)
+
+
+def test_a_commit_at_the_limits_ends_no_agent_and_a_neighbour_is_served_meanwhile(
+    installation: PodInstallation, tenant: Tenant, greedy: Tenant, pod: dict[str, Any]
+) -> None:
+    _ = tenant.deploy({"a.yaml": config_map("a", value="1")})
+    lines = "".join(f"  k{number:x}: a\n" for number in range(KEYS))
+    _ = greedy.commit({"a.yaml": f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: many}}\ndata:\n{lines}"})
+    greedy.application.apply(greedy.spec())
+
+    assert tenant.sync({"a.yaml": config_map("a", value="2")}, seconds=180).ready
+    assert not Report(greedy.application.status()).condition("Ready"), "it is still being read"
+    report = greedy.until(lambda found: bool(found.condition("Ready")), "an end", seconds=300)
+
+    assert report.failure(reason="ObjectInvalid")["message"].startswith("object is larger than the API server accepts")
+    (after,) = installation.wait_ready(1)
+    for each in ("restartCount", "lastState"):
+        assert after["status"]["containerStatuses"][0][each] == pod["status"]["containerStatuses"][0][each]
+    status = Path(f"/proc/{installation.processes(after)[0]}/status").read_text()
+    assert int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024 <= memory.SHIPPED
 
 
 def test_a_killed_agent_comes_back_and_goes_on(

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,36 +23,50 @@ if TYPE_CHECKING:
 HIERARCHIES = folders.hierarchies(Path("/proc/mounts").read_text())
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Generator[subprocess.Popen[str]]:
-    """A node of its own, in a network of its own, on which a pod runs."""
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Generator[dict[int, tuple[subprocess.Popen[str], Path]]]:
+    """For each way to end, a node of its own in a network of its own, and its folder. They start at once."""
     command = [sys.executable, "-m", "testbed.node", "up", "--nodes", "1"]
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as started:
-        assert started.stdout is not None
-        kubectl = started.stdout.readline().split()[:-2]
-        assert "nsenter" in kubectl, "the run says how its node is reached"
-        _run(*kubectl, "run", "sleeper", f"--image={BUSYBOX}", "--command", "--", "sleep", "1000")
-        _run(*kubectl, "wait", "--for=condition=Ready", "pod/sleeper", "--timeout=60s")
+    started: dict[int, tuple[subprocess.Popen[str], Path]] = {}
+    with ExitStack() as stack:
+        for number in ENDS:
+            folder = tmp_path_factory.mktemp("nodes")
+            environment = {**os.environ, "TMPDIR": str(folder)}
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
+            _ = stack.enter_context(process)
+            stack.callback(process.kill)
+            started[number] = process, folder
         yield started
-        started.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_run_that_ends_leaves_nothing(run: subprocess.Popen[str], number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", ENDS)
+def test_a_run_that_ends_leaves_nothing(runs: dict[int, tuple[subprocess.Popen[str], Path]], number: int) -> None:
+    run, folder = runs[number]
+    _until_a_pod_runs(run)
     before = _of_the_machine()
-    assert _processes(tmp_path), "it runs"
+    assert _processes(folder), "it runs"
     assert _of_run(run.pid), "it has cgroups"
 
     run.send_signal(number)
 
     _ = run.wait(60)
-    _ = wait_until(lambda: not _processes(tmp_path), 60, "no process is left")
+    _ = wait_until(lambda: not _processes(folder), 60, "no process is left")
     assert not _of_run(run.pid)
-    assert not list(tmp_path.iterdir())
+    assert not list(folder.iterdir())
     assert _of_the_machine() == before
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    assert not [line for line in mounts if str(tmp_path) in line or f"nodes-{run.pid}" in line or " node rw" in line]
+    assert not [line for line in mounts if str(folder) in line or f"nodes-{run.pid}" in line or " node rw" in line]
+
+
+def _until_a_pod_runs(run: subprocess.Popen[str]) -> None:
+    assert run.stdout is not None
+    kubectl = run.stdout.readline().split()[:-2]
+    assert "nsenter" in kubectl, "the run says how its node is reached"
+    _ = _run(*kubectl, "run", "sleeper", f"--image={BUSYBOX}", "--command", "--", "sleep", "1000")
+    _ = _run(*kubectl, "wait", "--for=condition=Ready", "pod/sleeper", "--timeout=60s")
 
 
 def test_folders_of_a_run_that_was_killed_with_its_guard_go_at_the_next_start() -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from workloads import digest, read_by, reader, secret
 
+from image import build
+from image.archive import Image
 from testbed.canary import Canaries, ProcessWatch
 
 if TYPE_CHECKING:
@@ -51,6 +53,10 @@ def test_secrets_reach_pods_and_no_disk_log_or_process(installation: PodInstalla
     assert not found, [str(each) for each in found]
     assert watch.processes > 1, "git was seen at work"
     assert {"db", "json", "log"} <= {each.name.rpartition(".")[2] for each in files}, "there was something to search"
+    image = Image.read(build.archive())
+    layers = [(layer, member, content) for layer in image.layers for member, content in image.members(layer)]
+    assert not [each for _, member, content in layers for each in canaries.search_text(content, member.name)]
+    assert any(b"signet-gitops.dev" in content for _, _, content in layers), "layers were searched"
     volumes = [each for node in installation.nodes.nodes for each in (node.root / "var/lib/kubelet/pods").glob(SECRETS)]
     in_memory = {finding.label for finding in canaries.search_files(*volumes)}
     assert {label.rpartition("-")[0] for label in in_memory} == {"sealed", "stored"}, "what is in memory is found"

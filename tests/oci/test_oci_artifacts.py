@@ -19,6 +19,7 @@ from testbed.registry import CHART, INDEX, MANIFEST, PLAIN, archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from agent.adapters.oci.artifacts import Artifacts
     from agent.engine.credentials import GitCredential
@@ -245,3 +246,41 @@ async def test_a_registry_is_reached_through_the_operators_proxy_unless_its_host
         direct = make_artifacts(registry.host, proxy={"url": proxy.url, "direct": ["127.0.0.*", "localhost"]})
         assert await direct.head(source, login) == digest
         assert proxy.asked == []
+
+
+async def test_a_proxy_with_a_password_gets_what_its_file_holds(
+    registry: Registry, make_artifacts: Callable[..., Artifacts], login: GitCredential, repository: str, tmp_path: Path
+) -> None:
+    digest = registry.push(repository, archive(FILES), "latest")
+    source = make_source(registry.url(repository), ["base"])
+    file = tmp_path / "proxy"
+    with Proxy("agent:p:w-canary") as proxy:
+        artifacts = make_artifacts(registry.host, proxy={"url": proxy.url, "credentialsFile": str(file)})
+        for content in (b"agent:old-canary", b"agent"):
+            file.write_bytes(content)
+            with pytest.raises(SourceUnavailableError) as refused:
+                await artifacts.head(source, login)
+            assert "canary" not in repr(refused.value)
+            assert "proxy.credentialsFile" in refused.value.hint
+        file.write_bytes(b"agent:p:w-canary\n")
+        assert await artifacts.head(source, login) == digest
+        await artifacts.fetch(source, login)
+
+
+async def test_what_goes_through_a_proxy_in_the_clear_shows_it_the_password_too(
+    make_artifacts: Callable[..., Artifacts], login: GitCredential, tmp_path: Path
+) -> None:
+    host = "registry.example.com:5000"
+    source = make_source(f"oci://{host}/shop", ["base"])
+    file = tmp_path / "proxy"
+    with Proxy("agent:p:w-canary") as proxy:
+        artifacts = make_artifacts(http=[host], proxy={"url": proxy.url, "credentialsFile": str(file)})
+        file.write_text("agent:other")
+        with pytest.raises(SourceUnavailableError) as refused:
+            await artifacts.head(source, login)
+        assert "proxy.credentialsFile" in refused.value.hint
+        file.write_text("agent:p:w-canary")
+        with pytest.raises(SourceUnavailableError) as passed:
+            await artifacts.head(source, login)
+        assert passed.value.facts["status"] == 502
+        assert all(asked.startswith(f"http://{host}/") for asked in proxy.asked)

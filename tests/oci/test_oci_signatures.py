@@ -1,4 +1,4 @@
-"""Artifacts that the operator wants signed, in the format of cosign: a tag of the digest, with what was signed as a blob."""
+"""Artifacts that the operator wants signed, in both formats of cosign: a tag of the digest, and bundles that refer to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agent.api.model import validate
 from agent.api.registries import ArtifactRule
 from agent.engine.repositories import Demand
 from agent.values.errors import ConfigError, SignatureError, UnknownSignerError, UnsignedError
-from testbed.registry import MANIFEST, archive
+from testbed.registry import INDEX, MANIFEST, archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from agent.values.tree import Tree
     from testbed.registry import Registry
 
+BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json"
 KEYS = {
     "ecdsa": ec.generate_private_key(ec.SECP256R1()),
@@ -70,6 +71,54 @@ class Signing:
         config = self.registry.push_blob(self.repository, b"{}", "application/vnd.oci.image.config.v1+json")
         manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]}
         self.registry.push_manifest(self.repository, manifest, self.digest.replace(":", "-") + ".sig")
+
+    def bundle(
+        self,
+        key: object,
+        *,
+        of: str = "",
+        predicate: str = "https://sigstore.dev/cosign/sign/v1",
+        payload_type: str = "application/vnd.in-toto+json",
+        size: int = 0,
+        signatures: int = 1,
+        **material: object,
+    ) -> dict[str, object]:
+        """As `cosign sign --key` of cosign 3 does, `size` bytes longer; the manifest's descriptor, which `refer` lists."""
+        subject = {"digest": {"sha256": (of or self.digest).removeprefix("sha256:")}}
+        statement = (
+            json.dumps(
+                {
+                    "_type": "https://in-toto.io/Statement/v1",
+                    "subject": [subject],
+                    "predicateType": predicate,
+                    "predicate": {},
+                }
+            ).encode()
+            + b" " * size
+        )
+        signed = b"DSSEv1 %d %s %d %s" % (len(payload_type), payload_type.encode(), len(statement), statement)
+        envelope = {
+            "payload": base64.b64encode(statement).decode(),
+            "payloadType": payload_type,
+            "signatures": [{"sig": signature(key, signed)}] * signatures,
+        }
+        body = {"mediaType": BUNDLE, "verificationMaterial": material or {"publicKey": {}}, "dsseEnvelope": envelope}
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": BUNDLE,
+            "config": self.registry.push_blob(self.repository, b"{}", "application/vnd.oci.empty.v1+json"),
+            "layers": [self.registry.push_blob(self.repository, json.dumps(body).encode(), BUNDLE)],
+            "subject": {"mediaType": MANIFEST, "digest": self.digest, "size": 1},
+        }
+        digest = self.registry.push_manifest(self.repository, manifest)
+        size = len(json.dumps(manifest).encode())
+        return {"mediaType": MANIFEST, "digest": digest, "size": size, "artifactType": BUNDLE}
+
+    def refer(self, *referrers: dict[str, object]) -> None:
+        """List them under the tag for registries that keep no such list, as this one."""
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": referrers}
+        self.registry.push_manifest(self.repository, index, self.digest.replace(":", "-"))
 
 
 @pytest.fixture
@@ -136,6 +185,39 @@ async def test_a_keyless_signature_is_refused_with_the_reason(signing: Signing, 
     signing.sign(OTHER, **{"dev.sigstore.cosign/certificate": "-----BEGIN CERTIFICATE-----"})
     with pytest.raises(SignatureError, match="without a key, by a certificate"):
         await verify()
+
+
+@pytest.mark.parametrize("name", KEYS)
+async def test_a_bundle_of_a_trusted_key_is_a_signature(name: str, signing: Signing, verify) -> None:
+    signing.refer(signing.bundle(KEYS[name]))
+    assert await verify() == f"{name}.pub"
+
+
+async def test_what_a_key_signs_of_something_else_does_not_make_an_artifact_signed(signing: Signing, verify) -> None:
+    key = KEYS["ecdsa"]
+    for bundle in (
+        signing.bundle(key, of=f"sha256:{'0' * 64}"),
+        signing.bundle(key, predicate="https://spdx.dev/Document"),
+        signing.bundle(key, payload_type="application/json"),
+        {**signing.bundle(key), "artifactType": "application/json"},
+        signing.bundle(key, size=64 * 1024),
+    ):
+        signing.refer(bundle)
+        with pytest.raises(UnsignedError):
+            await verify()
+    for bundle in (signing.bundle(OTHER), signing.bundle(key, signatures=2), signing.bundle(key, signatures=0)):
+        signing.refer(bundle)
+        with pytest.raises(UnknownSignerError):
+            await verify()
+    signing.refer(signing.bundle(OTHER, certificate={"rawBytes": "AA=="}))
+    with pytest.raises(SignatureError, match="without a key, by a certificate"):
+        await verify()
+
+
+async def test_a_signature_counts_among_attestations_however_large(signing: Signing, verify) -> None:
+    attestation = signing.bundle(KEYS["ecdsa"], predicate="https://spdx.dev/Document", size=200_000)
+    signing.refer(attestation, signing.bundle(OTHER), signing.bundle(KEYS["rsa"]))
+    assert await verify() == "rsa.pub"
 
 
 async def test_several_keys_may_stand_in_one_file(signing: Signing, verify, trusted: list[str], tmp_path: Path) -> None:

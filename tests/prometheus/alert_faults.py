@@ -6,7 +6,7 @@ The counting is done by the agents' own metrics. Each of the two has an Applicat
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from agent.adapters.metrics.prometheus import Metrics
 from agent.values.ids import ApplicationId
@@ -24,7 +24,8 @@ class Minute:
     """What happens in every minute. `web` is what only the Application shop/web has.
 
     `run` is the result and the seconds. `edits` is after how many minutes someone edits a live object, and how many seconds later that is
-    corrected; `burst` is how many edits there are in the first minute.
+    corrected; `burst` is how many edits there are in the first minute. `queue` is how many seconds a run waits for its turn, and `endless` says
+    of whose agents the run that begins first never ends. `audit` is whether records are written, and for how many seconds the oldest waits.
     """
 
     run: tuple[str, float] = ("succeeded", 0.3)
@@ -38,6 +39,12 @@ class Minute:
     web_objects: Mapping[str, int] = field(default_factory=dict[str, int])
     web_held: Mapping[str, int] = field(default_factory=dict[str, int])
     web_waits: Mapping[str, int] = field(default_factory=dict[str, int])
+    web_refused: str = ""
+    queue: float = 0.01
+    endless: tuple[bool, bool] = (False, False)
+    watches: Literal["heard", "silent", "gone"] = "heard"
+    audit: tuple[bool, float] = (True, 0.0)
+    disk_bytes: int = 2**20
     scraped: tuple[bool, bool] = (True, True)
     versions: tuple[str, str] = ("1.0.0", "1.0.0")
     restart: bool = False
@@ -62,12 +69,14 @@ FAULTS = (
     Fault("SignetVersionsDiffer", Minute(versions=("1.1.0", "1.0.0"), restart=True)),
     Fault(
         "SignetApiServerFails",
-        Minute(run=("failed", 30), synced=False, web_synced=False, codes=(200, 0, 503), edits=(30, None)),
+        Minute(
+            run=("failed", 30), synced=False, web_synced=False, codes=(200, 0, 503), edits=(30, None), watches="silent"
+        ),
         severity="critical",
     ),
     Fault(
         "SignetRequestsRefused",
-        Minute(run=("failed", 0.1), codes=(403, 403, 401, 200), edits=(30, None)),
+        Minute(run=("failed", 0.1), codes=(403, 403, 401, 200), edits=(30, None), watches="silent"),
         severity="critical",
     ),
     Fault(
@@ -97,7 +106,23 @@ FAULTS = (
     Fault("SignetApplicationNeverApplied", Minute(run=("failed", 0.1), web_synced=False, restart=True), WEB),
     # an object that another client fights over is corrected every five minutes
     Fault("SignetDriftRepeats", Minute(edits=(5, 300))),
-    Fault("SignetRunsSlow", Minute(run=("succeeded", 90))),
+    # the others wait as long
+    Fault("SignetRunsSlow", Minute(run=("succeeded", 90), queue=90)),
+    Fault("SignetSpecRefused", Minute(web_synced=False, web_refused="Manifest"), {**WEB, "reason": "Manifest"}),
+    Fault("SignetRunsWait", Minute(queue=90)),
+    Fault("SignetRunDoesNotEnd", Minute(web_synced=False, endless=(True, False)), WEB),
+    Fault("SignetWatchSilent", Minute(watches="silent"), {"resource": "deployments.apps"}),
+    Fault(
+        "SignetAuditFails",
+        Minute(run=("partial", 0.3), synced=False, web_synced=False, audit=(False, 0.0), web_objects={"failed": 1}),
+        severity="critical",
+    ),
+    Fault(
+        "SignetAuditBehind",
+        Minute(synced=False, web_synced=False, audit=(True, 600.0), endless=(True, True)),
+        severity="critical",
+    ),
+    Fault("SignetSourcesLarge", Minute(disk_bytes=4_000_000_000)),
 )
 """One for each alert."""
 
@@ -111,6 +136,7 @@ MEANT = {
     "suspended since the start": Minute(web_synced=False, web_waits={"Suspended": 1}, restart=True),
     "outside of its sync windows": Minute(run=("waiting", 0.1), web_synced=False, web_waits={"SyncWindow": 1}),
     "many edits at once": Minute(burst=300),
+    "a kind that is not served any more": Minute(watches="gone"),
     "behind another Application": Minute(
         run=("waiting", 0.1), web_synced=False, web_waits={"DependencyNotReady": 2}, restart=True
     ),
@@ -149,12 +175,18 @@ def series(fault: Minute) -> list[dict[str, str]]:
 def _count(agent: Metrics, number: int, minute: Minute, unix_seconds: int) -> None:
     application = APPLICATIONS[number]
     is_web = number == 0
-    result, seconds = minute.run
-    agent.reconciled("git", result, seconds)
+    _run(agent, number, minute, unix_seconds)
+    _watch(agent, minute, unix_seconds)
+    written, lag = minute.audit
+    agent.audit_backlog(lambda: (3 if lag else 0, lag))
+    if not lag:
+        agent.audit_written(written, 0.01)
+    agent.kept({"mirrors": minute.disk_bytes, "artifacts": 0, "trees": 2**20})
     objects = {"total": 9, "held": 0, "failed": 0, "drifted": 0}
     agent.objects(application, objects | dict(minute.web_objects) if is_web else objects)
     agent.held(application, minute.web_held if is_web else {})
     agent.waits(application, minute.web_waits if is_web else {})
+    agent.refused(application, minute.web_refused if is_web else "")
     if minute.synced and (minute.web_synced or not is_web):
         agent.synced(application, unix_seconds)
     for code in minute.codes:
@@ -167,6 +199,25 @@ def _count(agent: Metrics, number: int, minute: Minute, unix_seconds: int) -> No
         agent.drifted("live")
         if corrected is not None:
             agent.healed(corrected)
+
+
+def _run(agent: Metrics, number: int, minute: Minute, unix_seconds: int) -> None:
+    application, now = APPLICATIONS[number], unix_seconds // 60
+    if minute.endless[number] and now > HEALTHY_MINUTES:
+        return
+    agent.queued(application.namespace, 1)
+    agent.queued(application.namespace, 0)
+    agent.waited(minute.queue)
+    agent.began(application, unix_seconds)
+    if not minute.endless[number]:
+        agent.reconciled("git", *minute.run)
+        agent.ended(application, unix_seconds)
+
+
+def _watch(agent: Metrics, minute: Minute, unix_seconds: int) -> None:
+    agent.watched("configmaps", unix_seconds)
+    if minute.watches != "silent":
+        agent.watched("deployments.apps", unix_seconds if minute.watches == "heard" else None)
 
 
 def _scrape(agent: Metrics, number: int, answers: bool) -> dict[Sample, str]:

@@ -17,7 +17,7 @@ from testbed.installation import Installation
 from testbed.processes import Supervisor, free_port, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from testbed.gitserver import GitServer
     from testbed.openbao import OpenBao
@@ -54,6 +54,10 @@ class Prometheus:
         """Results of a query that are numbers: quantiles of nothing are none."""
         return [each for each in self.asked("query", query=expression) if each["value"][1] != "NaN"]
 
+    def has_data(self, panels: Mapping[str, str]) -> None:
+        for title, expression in panels.items():
+            wait_until(lambda expression=expression: self.numbers(expression), 60, f"{title} has data")
+
 
 @pytest.fixture
 def installation(gitserver: GitServer, openbao: OpenBao) -> Generator[Installation]:
@@ -64,6 +68,16 @@ def installation(gitserver: GitServer, openbao: OpenBao) -> Generator[Installati
 
 def manifest(kind: str, name: str, **fields: object) -> str:
     return json.dumps({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **fields})
+
+
+def stuck(name: str) -> str:
+    """A Job of an early wave whose pod no node takes."""
+    container = {"name": "a", "image": "a"}
+    pod = {"containers": [container], "restartPolicy": "Never", "nodeSelector": {"of": "no-node"}}
+    metadata = {"name": name, "annotations": {"signet-gitops.dev/wave": "-5"}}
+    return json.dumps(
+        {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": {"spec": pod}}}
+    )
 
 
 def queries() -> dict[str, str]:
@@ -113,11 +127,20 @@ def test_every_panel_has_data_and_the_alerts_see_the_application(installation: I
 
         # it is suspended meanwhile, so that the panel of what waits has data
         tenant.configure(interval="10s", suspend=True)
-        for title, expression in queries().items():
-            wait_until(lambda expression=expression: prometheus.numbers(expression), 60, f"{title} has data")
+        panels = queries()
+        of_a_run = {title: panels.pop(title) for title in list(panels) if "under way" in title}
+        of_a_refusal = {title: panels.pop(title) for title in list(panels) if "cannot be run" in title}
+        prometheus.has_data(panels)
         wait_until(lambda: not prometheus.asked("alerts"), 30, "no alert about a suspended Application")
         tenant.configure(interval="10s")
         wait_until(lambda: not prometheus.asked("query", query="signet_waits"), 60, "it waits for nothing any more")
+
+        tenant.commit({"slow.yaml": stuck("slow"), "later.yaml": manifest("ConfigMap", "later", data={})})
+        tenant.configure(interval="10s", sync={"timeout": "20s"})
+        prometheus.has_data(of_a_run)
+        tenant.configure(source=tenant.source("base", "base"))
+        prometheus.has_data(of_a_refusal)
+        assert len(of_a_run) == len(of_a_refusal) == 1
 
         series = json.dumps(prometheus.asked("query", query='{__name__=~".+"}'))
         assert "signet_held_objects" in series

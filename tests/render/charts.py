@@ -87,6 +87,21 @@ spec:
 """
 
 CHARTS: dict[str, Row] = {
+    "passwords that are derived": Row(
+        chart(
+            _names=NAMES,
+            secret=SECRETS
+            + """\
+stringData:
+{{- range $kind := list "maximum" "pin" "odd" }}
+  {{ $kind }}: {{ derivePassword 1 $kind $.Values.auth.password "ann" "example.com" | quote }}
+{{- end }}
+  next: {{ derivePassword 4294967295 "long" .Values.auth.password "ü" "" | quote }}
+  user: {{ derivePassword 2 "long" "clear" .Values.auth.password .Values.other | quote }}
+""",
+        ),
+        {"auth": {"password": SECRET}, "other": OTHER},
+    ),
     "base64 in data, and a checksum": Row(
         chart(
             _names=NAMES,

@@ -7,7 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from tight import TIGHT
+from tight import HURRIED, TIGHT
 
 from agent.adapters.render.pool import Renderers
 from agent.adapters.render.process import Helper
@@ -37,6 +37,13 @@ async def confined(program: Path, request: pytest.FixtureRequest) -> AsyncGenera
     """One process, with the kernel's filter and with the code's own refusals alone."""
     helper = await Helper.start(program, TIGHT, f"-seccomp={str(request.param == 'seccomp').lower()}")
     assert helper.confined == request.param
+    yield helper
+    await helper.end()
+
+
+@pytest.fixture
+async def hurried(program: Path) -> AsyncGenerator[Helper]:
+    helper = await Helper.start(program, HURRIED)
     yield helper
     await helper.end()
 

@@ -48,8 +48,13 @@ SEALED = {
     "js .Values.auth.password": "js",
     "toToml .Values.auth": "toToml",
     "adler32sum .Values.auth.password": "adler32sum",
-    "derivePassword 1 `long` .Values.auth.password `user` `host`": "derivePassword",
-    "buildCustomCert .Values.auth.password `x`": "buildCustomCert",
+    "derivePassword 1 .Values.auth.password `word` `user` `host`": "derivePassword",
+    "derivePassword 1 `long` (quote .Values.auth.password) `user` `host`": "derivePassword",
+    "bcrypt (quote .Values.auth.password)": "bcrypt",
+    "htpasswd (printf `%s:` .Values.auth.password) `x`": "htpasswd",
+    "eq (bcrypt .Values.auth.password) `x`": "eq",
+    "contains `a` (htpasswd `x` .Values.auth.password)": "contains",
+    "genCA .Values.auth.password 30": "genCA",
     "urlParse .Values.auth.password": "urlParse",
     'printf "%x" .Values.auth.password': "printf",
     'printf "%.3s" .Values.auth.password': "printf",
@@ -84,7 +89,7 @@ async def test_a_function_that_reads_a_value_is_named_with_its_line(renderers: R
     assert not given.objects
 
 
-RANDOM = ("htpasswd `a` `b`", "bcrypt `a`", "shuffle `abc`", "randInt 1 5", "ago now", "genPrivateKey `dsa`")
+RANDOM = ("encryptAES `a` `b`", "shuffle `abc`", "randInt 1 5", "ago now", "genPrivateKey `dsa`")
 
 
 @pytest.mark.parametrize("expression", RANDOM)
@@ -177,6 +182,7 @@ QUESTIONS = {
     ],
     "{{ $x := splitList `aba` (printf `%saba` .Values.auth.password) }}": [("ab", False), ("x", True)],
     "{{ if eq (printf `a%s` .Values.auth.password) `ab` }}{{ end }}": [("b", False), ("x", True)],
+    "{{ $x := htpasswd .Values.auth.password `x` }}": [("a:b", False), ("ab", True)],
 }
 
 
@@ -188,6 +194,22 @@ async def test_what_a_template_asks_is_asked_again_of_the_value(renderers: Rende
         holds for _, holds in QUESTIONS[template]
     ]
     assert (given.questions[0].file, given.questions[0].line) == ("chart/templates/secret.yaml", 8)
+
+
+@pytest.mark.parametrize(
+    "asks", ["contains `:` (bcrypt .Values.auth.password)", "eq `a,b` (b64enc .Values.auth.password)"]
+)
+async def test_what_no_value_can_answer_otherwise_is_not_asked(renderers: Renderers, asks: str) -> None:
+    given = await render(renderers, secret(f"{{{{ if {asks} }}}}{{{{ fail `no` }}}}{{{{ end }}}}"))
+    assert (given.error, given.questions) == (None, ())
+
+
+async def test_templates_may_ask_for_sixty_four_hashes(renderers: Renderers) -> None:
+    asks = "{{ range until %d }}{{ $x := bcrypt (printf `%%d` .) }}{{ end }}"
+    assert (await render(renderers, secret(asks % 64))).error is None
+    given = await render(renderers, secret(asks % 65))
+    assert isinstance(given.error, RenderLimitError)
+    assert str(given.error).startswith("chart/templates/secret.yaml:8: templates ask for more hashes")
 
 
 async def test_no_operand_of_a_question_is_in_its_text(renderers: Renderers) -> None:

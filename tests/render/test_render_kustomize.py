@@ -115,7 +115,7 @@ async def test_drawn_overlays_give_the_objects_of_kustomize_build(
     assert [each.tree for each in rendered.objects] == (expected or [])
 
 
-async def test_every_file_that_was_read_or_looked_for_is_told(renderers: Renderers) -> None:
+async def test_every_file_that_was_read_or_looked_for_is_listed(renderers: Renderers) -> None:
     files = {**overlays.OVERLAYS["strategic patch that deletes"], "other/unused.yaml": "a: b"}
     rendered = await render(renderers, files)
     assert rendered.read == set(files) - {"other/unused.yaml"}
@@ -123,7 +123,7 @@ async def test_every_file_that_was_read_or_looked_for_is_told(renderers: Rendere
     assert not rendered.looked_for & rendered.read
 
 
-async def test_a_file_that_is_missing_is_told_where_it_is_named(renderers: Renderers) -> None:
+async def test_a_missing_file_is_reported_where_it_is_named(renderers: Renderers) -> None:
     rendered = await render(
         renderers,
         {"prod/kustomization.yaml": "resources:\n- there.yaml\n- ../gone\n", "prod/there.yaml": overlays.SERVICE},

@@ -1,4 +1,4 @@
-"""Files as people comment them: with sops' own layout, what the agent writes is what sops writes, but for ciphertext."""
+"""Files as people comment them: with sops' own layout, what the agent writes is what sops writes, except for ciphertext."""
 
 from __future__ import annotations
 

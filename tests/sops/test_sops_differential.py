@@ -51,7 +51,7 @@ def test_both_directions_give_what_sops_gives(sops: Sops, name: str, selection: 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_the_layout_is_that_of_sops(sops: Sops, name: str) -> None:
-    """But for what is random: keys and values."""
+    """Except for what is random: keys and values."""
 
     def layout(data: bytes) -> str:
         text = re.sub(r"(?s)-----BEGIN.*?-----END AGE ENCRYPTED FILE-----", "AGE", data.decode())

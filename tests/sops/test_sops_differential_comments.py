@@ -1,6 +1,6 @@
 """Comments everywhere, in hundreds of documents to a file: sops and the agent open each other's, with equal values and MACs.
 
-They stand where sops puts them, wherever somebody put them; tests/sops/commented has what people do. But sops loses some, a second
+They stand where sops puts them, wherever they were before; tests/sops/commented has what people do. But sops loses some, a second
 foot of one entry and many in flow collections, and the agent none: documents of which sops loses one are left out, and none of these
 has a comment within a flow collection. An encrypted comment of a list may be lost by sops when it reads its own file again.
 """
@@ -44,6 +44,7 @@ class Writer:
         self._lists = lists
         self._lines: list[str] = []
         self._comments = 0
+        self._text: int | None = None  # where the lines of a block scalar stand, as long as it goes on
 
     def document(self) -> str:
         self._mapping(0, 0)
@@ -66,12 +67,16 @@ class Writer:
                     if self._messy and choice.random() < 0.3
                     else indent
                 )
+                if self._text is not None:
+                    at = min(at, self._text - 1)  # further to the right it would be text
+                    self._text = None
                 self._lines.append(" " * at + self._comment())
 
     def _behind(self) -> str:
         return f" {self._comment()}" if self._random.random() < 0.25 else ""
 
     def _value(self, indent: int, depth: int, before: str) -> bool:
+        self._text = None
         kind = self._random.random()
         if kind < 0.55 or depth > 3:
             self._lines.append(f"{before} {self._random.choice(SCALARS)}{self._behind()}")
@@ -81,6 +86,7 @@ class Writer:
                 " " * (indent + 2) + "text # no comment",
                 " " * (indent + 2) + "more",
             ]
+            self._text = indent + 2
         elif kind < 0.7:
             self._lines.append(f"{before} {self._random.choice(['[]', '{}', '[1, x]', '{a: 1}'])}")
         else:

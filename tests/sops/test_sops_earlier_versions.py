@@ -54,7 +54,7 @@ def test_a_file_opens_as_it_did(case: tuple[str, int]) -> None:
     assert_same(opened(version, vector, keys(version)), data(vector["opened"]))
 
 
-def test_those_versions_printed_the_same_but_for_empty_lines() -> None:
+def test_those_versions_printed_the_same_except_for_empty_lines() -> None:
     def written(field: str | dict[str, str]) -> list[bytes]:
         return [line for line in data(field).split(b"\n") if line]
 

@@ -50,7 +50,7 @@ two\"\"\"
 [again]
   key=1
 
-; of nobody
+; of no key
 """
 
 
@@ -148,7 +148,7 @@ single=x
   lines = \"\"\"one
 two\"\"\"
 [again]
-; of nobody
+; of no key
   key=1
 """
     )

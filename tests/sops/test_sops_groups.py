@@ -34,7 +34,7 @@ class Ring:
         assert isinstance(key, AgeKey)
         self.asked.append(key.recipient)
         if key.recipient not in self.held:
-            raise DataKeyError("it is not at hand")
+            raise DataKeyError("it is not held")
         return self.parts[key.enc]
 
     def wrap(self, recipient: Recipient, data_key: Secret, *, created_at: str) -> WrappedKey:
@@ -90,7 +90,7 @@ def test_without_a_threshold_all_groups_are_needed() -> None:
     assert unwrap(ring, wrapped, "abc") == DATA_KEY
     with pytest.raises(DataKeyError) as caught:
         unwrap(ring, wrapped, "ac")
-    assert caught.value.facts["keys"] == "group 2, age b: it is not at hand"
+    assert caught.value.facts["keys"] == "group 2, age b: it is not held"
 
 
 def test_no_more_groups_are_asked_than_are_needed() -> None:
@@ -105,7 +105,7 @@ def test_a_threshold_that_the_groups_cannot_have_is_refused(groups: int, thresho
         wrap(Ring(), recipients(*"abc"[:groups], threshold=threshold))
 
 
-def test_somebody_must_be_able_to_open_it() -> None:
+def test_at_least_one_key_must_open_it() -> None:
     with pytest.raises(NoMasterKeyError):
         wrap(Ring(), Recipients())
 
@@ -140,7 +140,7 @@ def test_the_error_tells_about_each_key() -> None:
         unwrap(ring, wrapped, "")
     assert str(caught.value) == (
         "f.yaml: no key opens the data key "
-        "(keys age a: it is not at hand; hckms region:id: no key of this kind can be used here)"
+        "(keys age a: it is not held; hckms region:id: no key of this kind can be used here)"
     )
     assert exit_codes.of(caught.value) == 128
 

@@ -59,7 +59,7 @@ def test_added_keys_join_the_first_group_and_removed_ones_leave_all() -> None:
 
 
 @given(RECIPIENTS, RECIPIENTS)
-def test_what_is_told_makes_the_one_into_the_other(before: Recipients, after: Recipients) -> None:
+def test_the_reported_changes_make_the_one_into_the_other(before: Recipients, after: Recipients) -> None:
     change = key_changes.between(before, after)
     for number, group in enumerate(change.groups):
         old = before.groups[number] if number < len(before.groups) else ()

@@ -57,7 +57,7 @@ APART = {
     "groups": (side("a b"), side("a b c"), side("ad b")),
     "threshold": (side("a b c"), side("a b c", threshold=2), side("a b c d", threshold=2)),
     "selection": (side("a"), side("a", pattern="_x"), side("a", pattern="_y")),
-    "nobody": (side("ab"), side("a"), side("b")),
+    "no recipient": (side("ab"), side("a"), side("b")),
     "no ancestor": (None, side("a b"), side("a")),
 }
 

@@ -27,7 +27,7 @@ def moved(text: bytes, line: bytes, *, below: bytes, column: int) -> bytes:
 @pytest.mark.parametrize(("below", "column"), [(b"d:", 14), (b"d:", 8), (b"d:", 0), (b"e:", 4), (b"f:", 0)], ids=str)
 def test_a_comment_opens_in_and_behind_its_map(sops: Sops, below: bytes, column: int) -> None:
     made = moved(ours(sops, FILE, "moved.yaml", Selection()), b"#ENC[", below=below, column=column)
-    # Behind what is no part of its map it is nobody's.
+    # Behind what is no part of its map it belongs to none.
     assert (b"# of a" in opened(sops, made, "moved.yaml")) is (below != b"f:")
 
 

@@ -33,7 +33,7 @@ from agent.sops.format.keys import (
     name_of,
 )
 from agent.sops.format.selection import Selection
-from agent.sops.rules import config, rule_fields, rule_tree
+from agent.sops.rules import CreationRule, config, rule_fields, rule_tree
 from agent.sops.stores import named
 from agent.values.errors import AgentError, SopsRulesError
 from testbed import binaries
@@ -195,7 +195,7 @@ def changes(sops: Sops, path: str, given: bytes) -> tuple[int, list[list[str]]]:
     return done.returncode, groups
 
 
-def matched(given: bytes) -> config.CreationRule | SopsRulesError:
+def matched(given: bytes) -> CreationRule | SopsRulesError:
     try:
         found = config.parse(given, file="keys.yaml").match("f.yaml")
     except SopsRulesError as error:
@@ -264,7 +264,7 @@ stores:
 """
     given = config.parse(text.encode(), file=".sops.yaml")
     rule = given.match("a", context=(("team", "x"),))
-    assert rule == config.CreationRule(
+    assert rule == CreationRule(
         Recipients.one_group(
             AgeRecipient(ONE),
             PgpRecipient("AAAABBBBCCCCDDDD"),

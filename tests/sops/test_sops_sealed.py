@@ -1,4 +1,4 @@
-"""A sealed file: manifests before any key is at hand, and what its values are once one is."""
+"""A sealed file: manifests before there is any key, and what its values are once there is one."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ def test_sops_opens_messy_files_as_it_opens_its_own_layout(sops: Sops) -> None:
         try:
             found = values(text)
         except YamlError:
-            # A map that holds comments alone is one that sops writes so that nobody can read it.
+            # sops writes a map that holds only comments so that it cannot be read.
             continue
         assert all(map(same, found, values(wanted)))
         compared += 1

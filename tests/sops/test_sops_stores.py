@@ -1,4 +1,4 @@
-"""Files of every type: ours and those of real sops, one type into another, and what nobody takes."""
+"""Files of every type: ours and those of real sops, one type into another, and what neither takes."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_env_files_of_any_lines_survive_both_ways(sops: Sops) -> None:
 
 
 def test_ini_files_of_any_lines_survive_both_ways(sops: Sops) -> None:
-    """Each value in a section of its own; but for those that sops cuts, or writes so that they are read as something else."""
+    """Each value in a section of its own, except for those that sops cuts, or writes so that they are read as something else."""
     sections: list[str] = []
     for number, value in enumerate(drawn(LINES.filter(lambda value: not set(value) & set("#;")), 1200)):
         section = f"[s{number}]\n; note {value}\nkey = {value}\nother=1\n"
@@ -112,7 +112,7 @@ def test_a_binary_file_is_its_bytes(data: bytes) -> None:
 
 @pytest.mark.parametrize("name", [*FLAT, "values.json", "scalars.yaml"])
 def test_the_layout_is_that_of_sops(sops: Sops, name: str) -> None:
-    """But for what is random: keys and values."""
+    """Except for what is random: keys and values."""
     data = (DOCUMENTS | FLAT)[name]
 
     def layout(data: bytes) -> str:

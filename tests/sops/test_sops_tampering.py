@@ -133,9 +133,9 @@ def test_a_changed_file_gives_nothing(sops: Sops, genuine: str, other: str, chan
     with pytest.raises(error) as caught:
         by_the_agent()
     assert caught.value.facts["file"] == FILE
-    with pytest.raises(SopsError) as told:
+    with pytest.raises(SopsError) as printed:
         by_the_command()
-    for shown in (caught.value, told.value):
+    for shown in (caught.value, printed.value):
         assert not any(canary in f"{shown!r} {shown} {shown.facts}" for canary in CANARIES)
         assert shown.__cause__ is None
 

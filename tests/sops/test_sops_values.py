@@ -138,7 +138,7 @@ def test_plaintext_shows_in_no_repr() -> None:
     assert "canary" not in repr(plain.ivs)
 
 
-def test_nothing_is_encrypted_for_nobody() -> None:
+def test_nothing_is_encrypted_without_a_recipient() -> None:
     with pytest.raises(NoMasterKeyError):
         encrypt.encrypt(
             named("yaml").parse(b"a: 1\n", file="f"),

@@ -10,7 +10,7 @@ from agent.sops.files import decrypt, verify
 from agent.sops.format.groups import Recipients
 from agent.sops.format.keys import AgeRecipient, PgpRecipient
 from agent.sops.format.selection import Selection
-from agent.sops.rules.config import CreationRule
+from agent.sops.rules import CreationRule
 from agent.sops.stores import named
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def found(data: bytes) -> verify.Findings:
     return verify.structure(decrypt.read(data, file="s.yaml", store=named("yaml")))
 
 
-def told(findings: verify.Findings) -> list[tuple[str, object]]:
+def errors_of(findings: verify.Findings) -> list[tuple[str, object]]:
     return [(error.message, error.facts.get("field", "")) for error in findings.errors]
 
 
@@ -43,7 +43,7 @@ def line_of(data: bytes, key: bytes) -> bytes:
     return next(line for line in data.splitlines() if line.lstrip(b"- ").startswith(key))
 
 
-def test_every_kind_of_damage_is_told_with_its_place_and_no_value(sealed: bytes) -> None:
+def test_every_kind_of_damage_is_reported_with_its_place_and_no_value(sealed: bytes) -> None:
     encrypted = line_of(sealed, b"a:")
     mac = line_of(sealed, b"mac:")
     cases: list[tuple[bytes, list[tuple[str, object]]]] = [
@@ -72,7 +72,7 @@ def test_every_kind_of_damage_is_told_with_its_place_and_no_value(sealed: bytes)
     for data, expected in cases:
         assert data != sealed
         findings = found(data)
-        assert told(findings) == expected
+        assert errors_of(findings) == expected
         assert all("canary" not in str(error) for error in findings.errors)
 
 

@@ -50,7 +50,7 @@ def test_secrets_are_logged_without_their_bodies(audited: ControlPlane):
     assert "Y2FuYXJ5LW9mLWxvZ" not in text
 
 
-def test_agents_are_told_apart_by_their_tokens_though_they_impersonate(audited: ControlPlane):
+def test_agents_are_distinguished_by_their_tokens_though_they_impersonate(audited: ControlPlane):
     agents.install(audited)
     agents.tenant(audited, "team")
     with Supervisor() as supervisor:

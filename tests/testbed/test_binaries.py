@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from testbed import binaries
+from testbed.__main__ import main
 from testbed.processes import running, wait_until
 
 STUB = """#!/bin/sh
@@ -64,6 +65,16 @@ def test_a_program_is_built_once(name: str, stub: Path, tmp_path: Path) -> None:
     assert len(stub.read_text().splitlines()) == 1
     assert [each.done for each in reports if each.done] == [True]
     assert reports[-1].packages == 1
+
+
+def test_what_few_tests_need_is_built_by_name_and_not_with_all(stub: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "gitea"]) == 0
+    name, _, found = capsys.readouterr().out.strip().partition("\t")
+    assert (name, Path(found).name.partition("-v")[0]) == ("gitea", "gitea")
+    assert stub.read_text().strip().endswith("signet.invalid/testbed/gitea")
+    assert "gitea" not in binaries.ALL
+    with pytest.raises(SystemExit):
+        main(["up", "gitea"])
 
 
 def test_what_is_missing_of_one_module_is_built_by_one_call(stub: Path) -> None:

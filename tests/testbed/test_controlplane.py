@@ -33,7 +33,7 @@ def test_a_deployment_becomes_available(controlplane: ControlPlane, namespace: s
     assert all(pod["status"]["podIP"] for pod in pods)
 
 
-def test_a_pod_can_be_told_never_to_be_ready(controlplane: ControlPlane, namespace: str) -> None:
+def test_a_pod_can_be_kept_from_ever_being_ready(controlplane: ControlPlane, namespace: str) -> None:
     controlplane.apply(deployment(namespace, "stuck", **{"testbed/never-ready": "true"}))
     controlplane.apply(deployment(namespace, "web"))
     controlplane.wait_available(namespace, "web")

@@ -41,7 +41,7 @@ def test_containerd_keeps_everything_in_its_folders() -> None:
     assert interface["sandbox_image"] == "sandbox:1"
 
 
-def test_a_kubelet_answers_nobody_without_a_name() -> None:
+def test_a_kubelet_answers_no_anonymous_request() -> None:
     written = settings.kubelet(Place(1), "/run/node-1", Path("/ca.crt"))
     assert written["address"] == "10.90.2.2"
     assert written["cgroupRoot"] == "/run/node-1"

@@ -70,7 +70,7 @@ def test_a_service_account_logs_in(bao: OpenBao, controlplane: ControlPlane, nam
     _, token = login("agent", AUDIENCE)
     assert bao.request("GET", "testbed-kv2/data/shop/db", token=token)[0] == 200
     assert login("default", AUDIENCE)[0] == 403
-    assert login("agent", "somebody-else")[0] == 403
+    assert login("agent", "another-audience")[0] == 403
 
 
 def test_a_sealed_server_refuses_and_recovers(bao: OpenBao) -> None:

@@ -43,9 +43,26 @@ def classes(module: Any) -> tuple[type, type]:
     return Point, Counter
 
 
-@pytest.fixture(params=[ours, dataclasses], ids=["ours", "the standard library's"])
+@pytest.fixture(params=["ours", "ours, of which there are many values", "the standard library's"])
 def pair(request: pytest.FixtureRequest) -> tuple[Any, Any]:
-    return classes(request.param)
+    if request.param.startswith("the"):
+        return classes(dataclasses)
+    pair: tuple[Any, Any] = classes(ours)
+    if "many" in request.param:
+        point, counter = pair
+        assert all(point(n) == point(n) for n in range(100))
+        assert all(counter(n) == counter(n) for n in range(100))
+    return pair
+
+
+def test_a_class_with_few_values_is_not_compiled() -> None:
+    point: Any
+    point, _ = classes(ours)
+    made = point.__init__
+    assert [point(n).x for n in range(10)] == [*range(10)]
+    assert point.__init__ is made
+    assert [point(n).x for n in range(100)] == [*range(100)]
+    assert point.__init__ is not made
 
 
 def test_values_are_made_by_place_name_and_default(pair: tuple[Any, Any]) -> None:

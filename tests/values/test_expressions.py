@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.values import placeholders
+from agent.values import passwords, placeholders
 from agent.values.errors import LimitError, PlaceholderError, SecretValueError
 from agent.values.expressions import MOST_DEPTH, MOST_OUTPUT, MOST_STEPS, Evaluation, Expression, Expressions
 from agent.values.reveal import reveal
@@ -189,6 +189,20 @@ def test_an_expression_of_many_is_evaluated_once():
     ticks = iter(range(1000))
     evaluate(Expression("concat", (text,)), {P: "a"}, known=[shared], clock=lambda: next(ticks) * 0.001)
     assert next(ticks) < 110
+
+
+@pytest.mark.parametrize("op", ["derivePassword", "upper"])
+def test_what_is_slow_by_design_has_time_of_its_own(op):
+    times = iter([0.0, 0.1, 0.2, 0.3])
+    first = Expression(op, (P, "1", "pin", "u", "s") if op == "derivePassword" else (P,))
+    values = {P: Secret("x", "l"), Q: Secret("y", "l")}
+    evaluation = Evaluation({first.placeholder: first}, values, lambda: next(times, 1.8), 1.0)
+    if op == "upper":
+        with pytest.raises(LimitError):
+            evaluation.value(Expression("concat", (f"{first.placeholder}-{Q}",)))
+    else:
+        made = evaluation.value(Expression("concat", (f"{first.placeholder}-{Q}",)))
+        assert reveal(made) == passwords.derived("x", ("1", "pin", "u", "s")) + "-y"
 
 
 def test_the_deadline_ends_an_evaluation():

@@ -65,3 +65,11 @@ def test_a_tree_is_large_by_its_nodes_and_by_its_text(given_tree, large):
 def test_trees_are_large_together():
     assert not tree.is_large(["x" * 300, [0, 0]], 10)
     assert tree.is_large(["x" * 300, [0, 0], "x" * 400], 10)
+
+
+@pytest.mark.parametrize(
+    ("given_tree", "found"),
+    [("a", 1), ({}, 1), ([], 1), ({"a": "b"}, 3), (["a", "b"], 3), ({"a": [{"b": None}, []], "c": 1}, 9)],
+)
+def test_keys_and_values_are_counted(given_tree, found):
+    assert tree.size(given_tree) == found

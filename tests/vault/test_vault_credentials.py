@@ -37,7 +37,7 @@ async def read(stores: Stores, mount: str, path: str = "shop/db") -> Resolved | 
     return (await stores.resolve(SHOP, [reference]))[reference]
 
 
-async def test_a_token_file_is_read_anew_when_it_changes(
+async def test_a_token_file_is_read_again_when_it_changes(
     make_stores: Callable[..., Stores],
     openbao: OpenBao,
     policy: str,
@@ -131,7 +131,7 @@ def account(controlplane: ControlPlane, openbao: OpenBao, namespace: str, policy
     return Account({"kubernetes": {"role": "signet", "mount": method, "tokenFile": str(path)}}, path, mint)
 
 
-async def test_a_login_is_made_once_renewed_at_two_thirds_and_made_anew_after_its_end(
+async def test_a_login_is_made_once_renewed_at_two_thirds_and_made_again_after_its_end(
     make_stores: Callable[..., Stores], account: Account, policy: str, proxy: Proxy, clock: Clock
 ) -> None:
     stores = make_stores(address=proxy.url, auth=account.auth)
@@ -164,7 +164,7 @@ async def test_a_token_that_died_early_is_replaced_by_one_login_and_nothing_fail
     assert proxy.count(part="/login") == 2
 
 
-async def test_each_login_reads_the_projected_token_anew(
+async def test_each_login_reads_the_projected_token_again(
     make_stores: Callable[..., Stores], account: Account, policy: str, proxy: Proxy, clock: Clock
 ) -> None:
     stores = make_stores(address=proxy.url, auth=account.auth)

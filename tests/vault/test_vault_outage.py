@@ -87,13 +87,13 @@ async def test_the_cause_is_that_of_the_first_failure(
     bad, good = (references.parse(f"vault://main/secret/{name}/db#p") for name in ("bad", "good"))
     with listener(answering(failing, "200 OK")) as (url, _):
         stores = make_stores(address=url, allowedNamespaces=["*"])
-        told: list[tuple[object, ...]] = []
+        errors: list[tuple[object, ...]] = []
         for reference in (bad, good, bad):
             error = (await stores.resolve(SHOP, [reference]))[reference]
             assert isinstance(error, StoreUnavailableError)
-            told.append((error.message, bool(error.hint), error.facts["namespace"], error.facts["retry_at"]))
+            errors.append((error.message, bool(error.hint), error.facts["namespace"], error.facts["retry_at"]))
             clock.now += 1
-        assert set(told) == {(message, True, "shop", "1970-01-01T00:16:45Z")}
+        assert set(errors) == {(message, True, "shop", "1970-01-01T00:16:45Z")}
 
 
 async def test_a_store_that_is_away_comes_back(
@@ -110,7 +110,7 @@ async def test_a_store_that_is_away_comes_back(
     assert isinstance((await stores.resolve(SHOP, wanted))[wanted[0]], Resolved)
 
 
-async def test_kept_connections_that_the_server_closed_are_opened_anew(
+async def test_kept_connections_that_the_server_closed_are_reopened(
     stores: Stores, openbao: OpenBao, mount: str
 ) -> None:
     openbao.put("shop/db", {"p": "x"}, mount=mount)
@@ -269,7 +269,7 @@ def test_an_answer_that_was_under_way_does_not_close_an_open_breaker(clock: Cloc
 def test_an_open_breaker_keeps_the_cause_that_it_opened_with(clock: Clock) -> None:
     breaker = breaker_of(clock)
     away = StoreUnavailableError("the store cannot be reached", store="main")
-    told = [breaker.failed(SEALED), breaker.failed(away)]
-    assert {str(each) for each in told} == {"the store is sealed (retry at 1970-01-01T00:16:45Z, store main)"}
+    errors = [breaker.failed(SEALED), breaker.failed(away)]
+    assert {str(each) for each in errors} == {"the store is sealed (retry at 1970-01-01T00:16:45Z, store main)"}
     opens_for(breaker, clock)
     assert breaker.failed(away).message == "the store cannot be reached"

@@ -88,7 +88,7 @@ async def test_what_no_server_has_made_is_not_sent_to_one(
     assert len(proxy.requests) == 1
 
 
-async def test_one_bad_item_spoils_no_other_and_no_plaintext_is_told(
+async def test_one_bad_item_spoils_no_other_and_no_plaintext_is_shown(
     stores: Stores, openbao: OpenBao, engine: str
 ) -> None:
     good = wrap(openbao, engine, b"k" * 32)
@@ -152,7 +152,7 @@ async def test_what_references_may_read_is_no_key_and_is_not_written_to(
     assert openbao.request("GET", f"{mount1}/decrypt/x")[0] == 404
 
 
-async def test_a_policy_that_denies_and_an_outage_are_told_apart(
+async def test_a_policy_that_denies_and_an_outage_are_distinguished(
     make_stores: Callable[..., Stores],
     openbao: OpenBao,
     engine: str,

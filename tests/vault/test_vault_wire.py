@@ -211,7 +211,7 @@ async def test_tokens_of_the_environment_and_the_home_folder_are_not_sent(
     session.close()
 
 
-async def test_a_certificate_that_nobody_signed_is_refused_and_the_stores_ca_file_is_used(
+async def test_a_certificate_of_no_known_authority_is_refused_and_the_stores_ca_file_is_used(
     make_stores: Callable[..., Stores], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from testbed.openbao import OpenBao

@@ -1,6 +1,7 @@
 """Numbers and times, as Go reads and prints them."""
 
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -112,3 +113,17 @@ def test_an_encrypted_time_is_rfc_3339(text):
 @pytest.mark.parametrize("text", ["2001-12-14", "2001-1-2T03:04:05Z", "2001-12-14 21:59:43", "x"])
 def test_an_encrypted_time_is_nothing_else(text):
     assert timestamps.parse_rfc3339(text) is None
+
+
+@given(st.from_regex(r"[0-9-]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{2}:[0-9]{2}:[0-9]{1,2}(Z|\u0663)?", fullmatch=True))
+def test_a_time_as_sops_writes_it_is_read_as_by_the_pattern(text):
+    found = timestamps.parse(text), timestamps.parse_rfc3339(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timestamps, "_to_the_second", lambda _: None)
+        assert (timestamps.parse(text), timestamps.parse_rfc3339(text)) == found
+
+
+@given(st.text("0123456789.+-eE_ x", max_size=8))
+def test_a_float_is_what_yaml_says(text):
+    decimal = re.fullmatch(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", text)
+    assert (numbers.parse_float(text) is not None) == (decimal is not None and math.isfinite(float(text)))

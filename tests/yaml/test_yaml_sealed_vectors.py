@@ -39,7 +39,7 @@ def test_the_file_is_written_byte_for_byte(row):
     "row", [row for row in COMMENTS if "emit" in row and row["id"] != "nums"], ids=lambda row: row["id"]
 )
 def test_what_sops_wrote_is_written_back_unchanged(row):
-    # But for that: it is an integer now.
+    # Except for `nums`: it is an integer now.
     assert emit.emit(sealed.parse(row["emit"].encode(), file="file.yaml")).decode() == row["emit"]
 
 

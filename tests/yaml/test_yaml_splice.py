@@ -25,7 +25,7 @@ def test_a_file_that_was_read_is_not_read_again():
         ("a: 1\n", "a: 1\n---\nb: 2\n", [("the file is rewritten", 1)]),
     ],
 )
-def test_what_could_not_stay_is_told(before, wanted, notes):
+def test_what_could_not_stay_is_reported(before, wanted, notes):
     spliced = splice(before.encode(), documents(wanted), file="file.yaml")
     assert [(note.message.partition(",")[0], note.line) for note in spliced.notes] == notes
     assert all(map(same, yaml.parse(spliced.data, file="file.yaml"), documents(wanted)))
@@ -36,7 +36,7 @@ def test_a_change_of_the_number_of_documents_is_written_as_sops_writes_files():
     assert splice(b"a:   1\n", wanted, file="file.yaml", indent=2).data == written.emit(wanted, indent=2)
 
 
-def test_a_file_written_anew_says_what_is_wanted_where_the_layout_of_sops_does_not():
+def test_a_rewritten_file_says_what_is_wanted_where_the_layout_of_sops_does_not():
     spliced = splice(b"a:   1\n", documents("a: 1.0\n---\nb: [2.0]\n"), file="file.yaml")
     assert spliced.data == b"a: 1.0\n---\nb:\n    - 2.0\n"
 

@@ -117,7 +117,7 @@ def test_the_result_says_what_is_wanted(case):
 
 @given(files(mark="CANARY"))
 @settings(max_examples=300)
-def test_an_encrypted_file_says_it_and_holds_nothing_of_before(case):
+def test_an_encrypted_file_says_it_and_holds_nothing_of_its_old_text(case):
     random, data, documents = case
     wanted = [Mapping((*sealed_tree(document, random).items, METADATA)) for document in documents]
     spliced = splice(data, wanted, file="file.yaml").data

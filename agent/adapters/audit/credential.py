@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_public_key,
-)
 
 from agent.values.errors import AuditError
 from agent.values.reveal import reveal
@@ -20,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent.values.secret import Secret
+
+_BEGIN: Final = bytes.fromhex("302a300506032b6570032100")
+"""Of an Ed25519 key as SubjectPublicKeyInfo (RFC 8410): its 32 bytes follow."""
 
 
 class Signer:
@@ -35,7 +34,8 @@ class Signer:
         self._key: Ed25519PrivateKey = Ed25519PrivateKey.from_private_bytes(raw)
         public = self._key.public_key()
         self.key_id: str = key_id(public)
-        self.public_pem: str = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        text = base64.b64encode(_BEGIN + public.public_bytes_raw()).decode()
+        self.public_pem: str = f"-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n"
 
     def __repr__(self) -> str:
         return f"Signer({self.key_id})"
@@ -47,11 +47,15 @@ class Signer:
 
 def key_id(key: Ed25519PublicKey) -> str:
     """16 hex digits that name a public key."""
-    return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
 
 
 def public_keys(pem: str) -> dict[str, Ed25519PublicKey]:
     """The public keys of one or several PEM blocks, by id. Raises AuditError."""
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415  # an agent that signs needs none of it
+        load_pem_public_key,
+    )
+
     end = "-----END PUBLIC KEY-----"
     keys: dict[str, Ed25519PublicKey] = {}
     for block in pem.split(end)[:-1]:

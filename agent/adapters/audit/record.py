@@ -65,6 +65,8 @@ def _revision(revision: Revision) -> Content:
     }
     if revision.further:
         found["sources"] = _list([f"{name} {each.ref}@{each.commit}" for name, each in revision.further])
+    if revision.submodules:
+        found["submodules"] = _list([f"{each.path} {each.commit}" for each in revision.submodules])
     return found
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from agent.adapters.audit.anchor import Anchor
 from agent.adapters.audit.journal import Journal
 from agent.adapters.audit.record import Content, Head
 from agent.values import system
-from agent.values.errors import AuditError
+from agent.values.errors import AgentError, AuditError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -42,10 +43,16 @@ class _Pending:
     contents: list[Content]
     size: int
     done: asyncio.Future[Head]
+    since: float
 
 
 class AuditTrail:
-    """One agent's chain. Made by `open_trail`."""
+    """One agent's chain. Made by `open_trail`.
+
+    `observe` is called with whether records were written, and the seconds that it took.
+    """
+
+    observe: Callable[[bool, float], None]
 
     def __init__(
         self,
@@ -66,13 +73,26 @@ class AuditTrail:
         self._stream: int | None = stream
         self._head: Head = head
         self._pending: list[_Pending] = []
+        self._writing: list[_Pending] = []
+        self.observe = lambda _done, _seconds: None
         self._flusher: asyncio.Task[None] | None = None
         self._thread: Final = ThreadPoolExecutor(1, thread_name_prefix="audit")
+        self._anchoring: Final = asyncio.Lock()
+        self._checkpoint: Head = Head()
+        self._anchored: int = 0
+        self._refused: tuple[int, AgentError] = (0, AuditError("the audit trail cannot be anchored"))
 
     @property
     def head(self) -> Head:
         """The newest record that is written."""
         return self._head
+
+    @property
+    def backlog(self) -> tuple[int, float]:
+        """How many records are made and not written, and for how many seconds the oldest of them has been."""
+        waiting = self._writing + self._pending
+        records = sum(len(pending.contents) for pending in waiting)
+        return records, time.monotonic() - waiting[0].since if waiting else 0.0
 
     async def write(self, entries: Iterable[AuditEntry]) -> None:
         """Durable when it returns. Raises AuditError; what was made of `entries` until then may be written."""
@@ -89,7 +109,7 @@ class AuditTrail:
             await self._append(contents, size)
 
     async def checkpoint(self, run: str) -> None:
-        """Sign the chain's head and keep it as the anchor. Raises AuditError, and what keeping it raises."""
+        """Sign the chain's head and keep it as the anchor, or a later checkpoint. Raises AuditError, and what keeping it raises."""
         head = await self._append(
             [
                 {
@@ -102,15 +122,31 @@ class AuditTrail:
                 }
             ]
         )
-        await self._keep(
-            Anchor(
-                agent=self._agent,
-                seq=head.seq,
-                hash=head.hash,
-                key=self._signer.key_id,
-                public_key=self._signer.public_pem,
-                signature=self._signer.sign(anchors.signed(self._agent, head.seq, head.hash)),
-            )
+        self._checkpoint = max(self._checkpoint, head, key=lambda each: each.seq)
+        async with self._anchoring:
+            # those that came while an earlier one was kept are kept together, or refused together
+            if self._anchored < head.seq <= self._refused[0]:
+                raise self._refused[1].copy()
+            if self._anchored < head.seq:
+                await self._keep_newest()
+
+    async def _keep_newest(self) -> None:
+        newest = self._checkpoint
+        try:
+            await self._keep(self._anchor(newest))
+        except AgentError as error:
+            self._refused = newest.seq, error.copy()
+            raise
+        self._anchored = newest.seq
+
+    def _anchor(self, head: Head) -> Anchor:
+        return Anchor(
+            agent=self._agent,
+            seq=head.seq,
+            hash=head.hash,
+            key=self._signer.key_id,
+            public_key=self._signer.public_pem,
+            signature=self._signer.sign(anchors.signed(self._agent, head.seq, head.hash)),
         )
 
     async def note(self, action: str, **facts: str | int) -> None:
@@ -131,7 +167,7 @@ class AuditTrail:
         return datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     async def _append(self, contents: list[Content], size: int = 0) -> Head:
-        pending = _Pending(contents, size, asyncio.get_running_loop().create_future())
+        pending = _Pending(contents, size, asyncio.get_running_loop().create_future(), time.monotonic())
         self._pending.append(pending)
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush(), name="audit")
@@ -140,19 +176,26 @@ class AuditTrail:
     async def _flush(self) -> None:
         """The one writer: a caller that is cancelled leaves what it asked for to be written all the same."""
         while self._pending:
-            batch = self._next_batch()
+            batch = self._writing = self._next_batch()
             try:
                 heads = await asyncio.get_running_loop().run_in_executor(
                     self._thread, self._write_batch, [pending.contents for pending in batch]
                 )
             except Exception as error:  # noqa: BLE001  # the waiting caller gets the error, of any kind
+                self._written(batch, done=False)
                 for pending in batch:
                     if not pending.done.done():
                         pending.done.set_exception(_failure(error))
                 continue
+            self._written(batch, done=True)
             for pending, head in zip(batch, heads, strict=True):
                 if not pending.done.done():
                     pending.done.set_result(head)
+
+    def _written(self, batch: list[_Pending], *, done: bool) -> None:
+        self._writing, now = [], time.monotonic()
+        for pending in batch:
+            self.observe(done, now - pending.since)
 
     def _next_batch(self) -> list[_Pending]:
         """The first of those that wait, as many as are written together; one at least."""

@@ -8,7 +8,6 @@ import string
 import uuid
 from typing import TYPE_CHECKING, Final
 
-from agent.adapters.generators import credential
 from agent.values import generated
 from agent.values.errors import RandomValueError
 from agent.values.secret import Secret
@@ -35,20 +34,27 @@ class Generators:
         self, asked: Generation, args: Sequence[str | Secret], labels: Mapping[str, str], now: float
     ) -> Mapping[str, Secret]:
         """See `GeneratorPort`."""
+        if asked.function in generated.TEXTS:
+            return {"": Secret(_text(asked, args), labels[""])}
+        # It loads X.509, which few charts ask for.
+        from agent.adapters.generators import credential  # noqa: PLC0415
+
         if asked.function in generated.CERTIFICATES:
             return credential.certificate(asked, args, labels, now)
         if asked.function in generated.KEYS:
             return {"": credential.key(asked, args, labels[""])}
-        if asked.function in generated.TEXTS:
-            return {"": Secret(_text(asked, args), labels[""])}
         raise unusable(asked)
 
     def validity(self, certificate: Secret, key: Secret | None) -> Validity | None:
         """See `GeneratorPort`."""
+        from agent.adapters.generators import credential  # noqa: PLC0415  # as above
+
         return credential.validity(certificate, key)
 
     def issued(self, certificate: Secret, issuer: Secret) -> bool:
         """See `GeneratorPort`."""
+        from agent.adapters.generators import credential  # noqa: PLC0415  # as above
+
         return credential.issued(certificate, issuer)
 
 

@@ -2,17 +2,18 @@
 
 An argument list and an environment are readable in the process table, a file outlives a kill. So the answer to git's credential
 protocol (gitcredentials(7)) waits in an anonymous pipe, and a helper of one line copies it from there when the server asks. A deploy key
-waits in a file without a name, which is gone with the last process that has it open.
+waits in a file without a name, which is gone with the last process that has it open. What GitHub is shown for a token is made here too.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agent.adapters.git import addresses, deploy_keys
-from agent.engine.credentials import GitCredential
+from agent.adapters.git import addresses, deploy_keys, github_apps
+from agent.engine.credentials import GitCredential, GitHubApp
 from agent.values.errors import SourceError
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
@@ -26,17 +27,30 @@ _LARGEST: Final = 16 * 1024
 """Bytes; a pipe takes 64 KiB without a reader."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """`configuration` makes git show the credentials, if it inherits the `descriptors`."""
+
+    configuration: dict[str, str]
+    descriptors: tuple[int, ...]
+
+
 @contextmanager
-def offered(credential: GitCredential | None) -> Generator[int | None]:
-    """The read end of a pipe that holds the answer; None where there is nothing to offer. Raises SourceError."""
-    answer = _answer(credential)
-    if answer is None:
-        yield None
-        return
+def offered(credentials: Mapping[str, GitCredential | None]) -> Generator[Answers]:
+    """The answers for origins that have one, as the read ends of pipes. Raises SourceError."""
+    answers = {origin: answer for origin, each in credentials.items() if (answer := _answer(each)) is not None}
+    with ExitStack() as stack:
+        readers = {origin: stack.enter_context(_pipe(answer)) for origin, answer in answers.items()}
+        configuration = {f"credential.{origin}.helper": _helper(reader) for origin, reader in readers.items()}
+        yield Answers(configuration, tuple(readers.values()))
+
+
+@contextmanager
+def _pipe(content: bytes) -> Generator[int]:
     reader, writer = os.pipe()
     try:
         try:
-            os.write(writer, answer)
+            os.write(writer, content)
         finally:
             os.close(writer)
         yield reader
@@ -44,8 +58,8 @@ def offered(credential: GitCredential | None) -> Generator[int | None]:
         os.close(reader)
 
 
-def helper(descriptor: int) -> str:
-    """The value of `credential.helper` that answers `get` from this descriptor, and forgets."""
+def _helper(descriptor: int) -> str:
+    """Answers `get` from this descriptor, and forgets."""
     return f'!f() {{ test "$1" != get || cat /dev/fd/{descriptor}; }}; f'
 
 
@@ -75,6 +89,11 @@ def mirror_name(fingerprinter: Fingerprinter, url: str, credential: GitCredentia
         return fingerprinter.tree("git", url, None)
     if credential.identity is not None:
         return fingerprinter.tree("git", url, {"identity": credential.identity, "known_hosts": credential.known_hosts})
+    if credential.app is not None:
+        # not by the token: each would be another mirror
+        app = credential.app
+        shown = {"app": app.number, "installation": app.installation, "key": app.key, "tokens": app.tokens}
+        return fingerprinter.tree("git", url, {**shown, "authority": credential.ca_pem})
     return fingerprinter.tree(
         "git",
         url,
@@ -101,9 +120,14 @@ def _answer(credential: GitCredential | None) -> bytes | None:
 def of_secret(data: Mapping[str, Secret], url: str) -> GitCredential:
     """The credential for a repository that a Secret holds. Raises SourceError. May take seconds.
 
-    Its keys: `username`, `password` and `ca.crt`; over SSH `identity`, `known_hosts`, and `password` for the passphrase of `identity`.
+    Its keys: `username`, `password` and `ca.crt`, or those of a GitHub App and `ca.crt`; over SSH `identity`, `known_hosts`, and `password`
+    for the passphrase of `identity`.
     """
     if not addresses.is_ssh(url):
+        if any(key in data for key in github_apps.KEYS):
+            app = _app(data)
+            github_apps.check_host(app.tokens, url)
+            return GitCredential("", None, _clear(data, "ca.crt"), app=app)
         return GitCredential(_clear(data, "username"), data.get("password"), _clear(data, "ca.crt"))
     if "identity" not in data:
         raise SourceError(
@@ -121,6 +145,30 @@ def of_secret(data: Mapping[str, Secret], url: str) -> GitCredential:
     identity, passphrase = data["identity"], data.get("password")
     der = deploy_keys.unlock(_bytes(identity), None if passphrase is None else _bytes(passphrase))
     return GitCredential("", None, identity=Secret(der, *identity.labels), known_hosts=known_hosts)
+
+
+def _app(data: Mapping[str, Secret]) -> GitHubApp:
+    number, installation, private_key, base = github_apps.KEYS
+    numbers = [github_apps.number(_clear(data, key), key) for key in (number, installation)]
+    tokens = github_apps.tokens_url(_clear(data, base), numbers[1])
+    key = data.get(private_key)
+    der = github_apps.unlock(b"" if key is None else _bytes(key))
+    return GitHubApp(numbers[0], numbers[1], Secret(der, private_key), tokens)
+
+
+def authorization(app: GitHubApp, now: float) -> str:
+    """The header by which an App asks for a token, at `now` of Unix time. For a request, and nothing else."""
+    return f"Bearer {github_apps.assertion(_bytes(app.key), app.number, now)}"
+
+
+def of_proxy(user: str, password: str) -> GitCredential:
+    """What the operator's proxy is asked with."""
+    return GitCredential(user, Secret(password, "proxy"))
+
+
+def handed_out(credential: GitCredential, token: str) -> GitCredential:
+    """What Git is asked with: a token that was handed out for the App of a credential."""
+    return GitCredential("x-access-token", Secret(token, "github#token"), credential.ca_pem)
 
 
 def _bytes(secret: Secret) -> bytes:

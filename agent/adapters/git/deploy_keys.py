@@ -13,14 +13,6 @@ from typing import TYPE_CHECKING, Final, LiteralString
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_der_private_key,
-    load_pem_private_key,
-    load_ssh_private_key,
-)
 
 from agent.values.errors import SourceError
 
@@ -46,18 +38,20 @@ _UNREADABLE: Final = (ValueError, TypeError, ZeroDivisionError, OverflowError, I
 
 def unlock(text: bytes, passphrase: bytes | None) -> bytes:
     """PKCS #8 in DER of a private key, without its passphrase. Raises SourceError. May take seconds."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415  # with the first key
+
     text = text.replace(b"\r\n", b"\n").strip() + b"\n"
     if len(text) > _LARGEST:
         raise _refused("the deploy key is too long to be one", "identity is one private key, as ssh-keygen writes it")
     if b"-----BEGIN OPENSSH" in text:
-        load, locked = load_ssh_private_key, _is_locked(text)
+        load, locked = serialization.load_ssh_private_key, _is_locked(text)
     elif b"-----BEGIN ENCRYPTED PRIVATE KEY" in text:
         raise _refused(
             "PKCS #8 under a passphrase is no form of deploy key that the agent takes",
             "ssh-keygen -p -f FILE writes it in OpenSSH's own form",
         )
     else:
-        load, locked = load_pem_private_key, b"Proc-Type: 4,ENCRYPTED" in text
+        load, locked = serialization.load_pem_private_key, b"Proc-Type: 4,ENCRYPTED" in text
     if locked and not passphrase:
         raise _refused(
             "the deploy key is under a passphrase",
@@ -66,7 +60,9 @@ def unlock(text: bytes, passphrase: bytes | None) -> bytes:
     try:
         # to look for the factors of an RSA key's factors takes seconds; the server finds out whether they serve
         key = load(text, passphrase if locked else None, unsafe_skip_rsa_key_validation=True)
-        der = _checked(key).private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        der = _checked(key).private_bytes(
+            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
         openssh(der)  # which raises nothing any more where it was done once
     except _UNREADABLE:
         if locked:
@@ -80,8 +76,12 @@ def unlock(text: bytes, passphrase: bytes | None) -> bytes:
 
 def openssh(der: bytes) -> bytes:
     """What `unlock` gave, in OpenSSH's form, which its client reads for every type of key."""
-    key = load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
-    return _checked(key).private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415  # as above
+
+    key = serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
+    return _checked(key).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
 
 
 def _checked(key: object) -> _Key:

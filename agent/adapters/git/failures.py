@@ -7,6 +7,7 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, LiteralString
 
+from agent.adapters import proxies
 from agent.values.errors import AgentError, LimitError, SourceError, SourceUnavailableError
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ def _rule(
 
 
 _RULES: Final = (
+    _rule(
+        # over TLS, an answer with this status is the server's
+        r"(response|code) 407\b|unable to access 'http://\S*: The requested URL returned error: 407\b",
+        SourceUnavailableError,
+        proxies.REFUSED,
+        proxies.REFUSED_HINT,
+    ),
     _rule(
         r"returned error: 30\d",
         SourceError,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from agent.adapters import proxies
 from agent.adapters.git import addresses, command, credential, failures, reading, ssh
 from agent.api.sources import TAGS
 from agent.manifests import versions
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from agent.adapters.git.addresses import Address
     from agent.adapters.git.command import Outcome
+    from agent.adapters.git.confined import Confined
     from agent.api.operator import GitSettings, Limits
     from agent.api.sources import Source
     from agent.engine.credentials import GitCredential
@@ -32,6 +35,8 @@ _LOCAL: Final = 120.0
 _LIST_BYTES: Final = 64 * 1024 * 1024
 """Address space of each git that only asks what a ref names."""
 _REMOTE: Final = "origin"
+_NOWHERE: Final = "/nonexistent"
+"""In place of the system's folder of authorities, which counts beside a file of them where curl is built so, and is read for each connection."""
 _VERSION: Final = re.compile(r"refs/tags/v?[0-9][0-9A-Za-z.+-]{0,127}")
 _MOST_VERSIONS: Final = 10_000
 
@@ -91,23 +96,23 @@ class Fetcher:
         source, mirror = remote.source, remote.mirror
         self._prepare(mirror.path)
         ref = source.ref if source.semver is None else self._named(remote, stop)[0]
-        commit = self._newest(remote, ref, stop) if source.commit is None else self._pinned(remote, source.commit, stop)
+        brought = (
+            self._newest(remote, ref, stop) if source.commit is None else self._pinned(remote, source.commit, stop)
+        )
         os.utime(mirror.path)
-        author, authored_at, subject = reading.headline_of(mirror, commit, cancelled=stop)
+        headline = reading.headline_of(mirror, brought, cancelled=stop)
+        if headline is None:
+            raise _no_such_revision(source)
         name = "commit" if source.commit is not None else ref.split("/", 2)[2]
-        return Revision(commit, name, author, authored_at, subject)
+        return Revision(headline.commit, name, headline.author, headline.authored_at, headline.subject)
 
     def _newest(self, remote: Remote, ref: str, stop: threading.Event) -> str:
-        """The commit that a branch or tag names now."""
-        source = remote.source
-        local = local_ref(source)
+        """The mirror's ref with what a branch or tag names now."""
+        local = local_ref(remote.source)
         outcome = self._download(remote, [f"+{ref}:{local}"], stop)
         if not outcome.ok:
-            raise failures.translate(outcome, repository=source.address)
-        commit = reading.commit_of(remote.mirror, local, cancelled=stop)
-        if commit is None:
-            raise _no_such_revision(source)
-        return commit
+            raise failures.translate(outcome, repository=remote.source.address)
+        return local
 
     def _pinned(self, remote: Remote, commit: str, stop: threading.Event) -> str:
         """A commit that is pinned by its hash, if a branch or tag of the repository leads to it.
@@ -152,7 +157,7 @@ class Fetcher:
         return True
 
     def _local(self, path: Path, arguments: Sequence[str]) -> None:
-        confined = command.Confined(path, address_space=self._limits.git_bytes, cpu_seconds=_LOCAL)
+        confined = command.confined(path, address_space=self._limits.git_bytes, cpu_seconds=_LOCAL)
         confined.configuration |= self._partial()
         outcome = command.run(confined, arguments, seconds=_LOCAL, cancelled=self._closing)
         if not outcome.ok:
@@ -198,7 +203,7 @@ class Fetcher:
         source, login = remote.source, remote.login
         address = addresses.check(source.address, self._settings)
         seconds = float(self._settings.timeout_seconds)
-        confined = command.Confined(
+        confined = command.confined(
             path or self._directory,
             address_space=_LIST_BYTES if path is None else self._limits.git_bytes,
             cpu_seconds=seconds,
@@ -211,27 +216,35 @@ class Fetcher:
             confined.variables["GIT_CEILING_DIRECTORIES"] = str(self._directory.parent)
         authority = self._authority(remote)
         if authority is not None:
-            confined.configuration["http.sslCAInfo"] = str(authority)
-        if self._settings.proxy is not None:
-            confined.configuration["http.proxy"] = self._settings.proxy.of(urlsplit(address.origin).hostname or "")
+            confined.configuration |= {"http.sslCAInfo": str(authority), "http.sslCAPath": _NOWHERE}
         confined.configuration |= {"http.lowSpeedLimit": "1", "http.lowSpeedTime": str(int(seconds))}
-        with credential.offered(login) as descriptor, ssh.client(address, login) as client:
-            descriptors: tuple[int, ...] = ()
-            if client is not None:
-                confined.configuration |= client.configuration
-                descriptors = client.descriptors
-            elif descriptor is not None:
-                confined.configuration[f"credential.{address.origin}.helper"] = credential.helper(descriptor)
-                descriptors = (descriptor,)
+        offered = {address.origin: login, **self._proxied(confined, address)}
+        with credential.offered(offered) as answers, ssh.client(address, login) as client:
+            shown = client or answers
+            confined.configuration |= shown.configuration
             outcome = command.run(
                 confined,
                 arguments,
                 seconds=seconds,
                 cancelled=stop,
                 too_large=None if path is None else lambda: self._too_large(path),
-                descriptors=descriptors,
+                descriptors=shown.descriptors,
             )
             return outcome if client is None else replace(outcome, ssh=client.words())
+
+    def _proxied(self, confined: Confined, address: Address) -> dict[str, GitCredential]:
+        """What the proxy is asked with, where one leads to the server."""
+        proxy, host = self._settings.proxy, urlsplit(address.origin).hostname or ""
+        if proxy is None or address.scheme == "ssh":
+            return {}
+        confined.configuration["http.proxy"] = proxy.of(host)
+        login = proxies.login(proxy, host)
+        if login is None:
+            return {}
+        # git asks for a password where there is a user name, and takes both from the answer
+        confined.configuration["http.proxy"] = proxy.url.replace("://", "://user@", 1)
+        confined.configuration["http.proxyAuthMethod"] = "basic"
+        return {proxy.url: credential.of_proxy(*login)}
 
     def _partial(self) -> dict[str, str]:
         """A server that can leaves out what is not a manifest for its size (gitrepository-layout, partial clone)."""

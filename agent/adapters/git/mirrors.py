@@ -19,9 +19,10 @@ from weakref import WeakValueDictionary
 
 from agent.adapters.git import addresses, credential, failures, reading, verifying
 from agent.adapters.git.fetching import Fetcher, Remote
+from agent.adapters.git.installation_tokens import Tokens
 from agent.adapters.git.sharing import Answer, Known
 from agent.engine.repositories import Asked
-from agent.values.errors import AgentError, LimitError, SourceUnavailableError
+from agent.values.errors import AgentError, LimitError, SourceError, SourceUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Generator, Mapping
@@ -63,7 +64,7 @@ class Mirrors:
         monotonic: Callable[[], float] = time.monotonic,
         observe: Callable[[Operation, bool, float], None] | None = None,
     ) -> None:
-        """`fingerprinter` names the mirrors by credential without telling it; its purpose is this alone.
+        """`fingerprinter` names the mirrors by credential without revealing it; its purpose is this alone.
 
         At most `workers` gits run at a time. Every fetch leaves a pack; a mirror of more than `packs` is repacked. `monotonic` is
         the clock of what is `asked`. `observe(operation, answered, seconds)` is called after each exchange with a server.
@@ -82,8 +83,10 @@ class Mirrors:
         self._now: Final = monotonic
         self._observe: Final = observe or _ignore
         self._known: Final = Known(monotonic)
+        self._tokens: Final = Tokens(settings, fingerprinter, monotonic)
         self.application = ""
         self.turn: Turn = nullcontext
+        self.paths: dict[tuple[str, int], tuple[GitCredential | None, Path]] | None = None
 
     def listen(self, moved: Callable[[Collection[str], str], None]) -> None:
         """Have `moved` called with the uids of Applications whose revision names another commit than they were answered with."""
@@ -92,7 +95,7 @@ class Mirrors:
     def serving(self, application: str, turn: Turn) -> Mirrors:
         """The same mirrors for one Application: each git that it causes has a `turn`, and it is a follower of what it asks for."""
         mirrors = copy.copy(self)
-        mirrors.application, mirrors.turn = application, turn
+        mirrors.application, mirrors.turn, mirrors.paths = application, turn, {}
         return mirrors
 
     async def head(self, source: Source, credential: GitCredential | None, asked: Asked | None = None) -> str:
@@ -105,9 +108,8 @@ class Mirrors:
         asked = asked or Asked(self._now())
 
         async def ask() -> str:
-            with self._observed("ask"):
-                commit = await self._of(source, lambda stop: self._fetcher.head(self._remote(source, credential), stop))
-            self._known.tell(ref, commit)
+            commit = await self._exchange("ask", source, credential, self._fetcher.head)
+            self._known.note(ref, commit)
             return commit
 
         ref.follow(self.application)
@@ -132,21 +134,26 @@ class Mirrors:
             began = self._now()
             try:
                 async with self._locked(source, credential):
-                    remote = self._remote(source, credential)
-                    with self._observed("fetch"):
-                        revision = await self._of(source, lambda stop: self._fetcher.fetch(remote, stop))
+                    revision = await self._exchange("fetch", source, credential, self._fetcher.fetch)
             except AgentError:
                 self._known.lost(self._path(source, credential).name)
                 raise
             if source.commit is None:
                 ref.head.answer = Answer(since, began, self._now(), revision.commit)
-                self._known.tell(ref, revision.commit)
+                self._known.note(ref, revision.commit)
             return revision
 
         return await ref.fetched.ask(serves, self.turn, bring)
 
     async def files(
-        self, source: Source, credential: GitCredential | None, commit: str, known: Container[Place] = ()
+        self,
+        source: Source,
+        credential: GitCredential | None,
+        commit: str,
+        known: Container[Place] = (),
+        within: str = "",
+        *,
+        most: int | None = None,
     ) -> Snapshot:
         """The manifest files of a commit that was fetched. Raises SourceError (layer), LimitError, SourceUnavailableError."""
         tree, limits = await self._tree(source, credential, commit), self._limits
@@ -154,7 +161,15 @@ class Mirrors:
             source,
             credential,
             lambda mirror, stop: reading.read(
-                mirror, source, reading.full_hash(commit), tree=tree, known=known, limits=limits, cancelled=stop
+                mirror,
+                source,
+                reading.full_hash(commit),
+                tree=tree,
+                known=known,
+                limits=limits,
+                cancelled=stop,
+                within=within,
+                most=most,
             ),
         )
 
@@ -233,6 +248,11 @@ class Mirrors:
             lambda _, stop: verifying.verify(remote, reading.full_hash(commit), demand, cancelled=stop),
         )
 
+    @property
+    def trees_bytes(self) -> int:
+        """What the trees of commits take in memory."""
+        return self._known.trees.size
+
     async def sweep(self, idle_seconds: float) -> int:
         """Remove mirrors whose server was not asked through them for so long; how many went."""
         removed = 0
@@ -253,9 +273,43 @@ class Mirrors:
         await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
 
     def _path(self, source: Source, login: GitCredential | None) -> Path:
-        """Another limit is another mirror too: a mirror lacks the blobs over it."""
+        """Another limit is another mirror too: a mirror lacks the blobs over it. One run asks for the same ones again and again."""
+        key = (source.address, id(login))
+        known = self.paths.get(key) if self.paths is not None else None
+        if known is not None:
+            return known[1]
         name = credential.mirror_name(self._fingerprinter, source.address, login)
-        return self.directory / f"{name}-{self._limits.file_bytes:x}"
+        path = self.directory / f"{name}-{self._limits.file_bytes:x}"
+        if self.paths is not None:
+            self.paths[key] = login, path  # kept with the credential, whose id is no other one's as long as it lives
+        return path
+
+    async def _exchange(
+        self,
+        operation: Operation,
+        source: Source,
+        login: GitCredential | None,
+        work: Callable[[Remote, threading.Event], T],
+    ) -> T:
+        """What the server answers to a credential, or to the token that is handed out for it."""
+        addresses.check(source.address, self._settings)
+        with self._observed(operation):
+            shown = login if await self._has(source, login) else await self._tokens.login(login)
+            remote = Remote(source, shown, self._mirror(source, login))
+            try:
+                return await self._of(source, lambda stop: work(remote, stop))
+            except SourceUnavailableError:
+                raise
+            except SourceError:
+                self._tokens.refused(login)
+                raise
+
+    async def _has(self, source: Source, login: GitCredential | None) -> bool:
+        """Whether a pinned commit is there already: then no server is asked, and no token is needed."""
+        mirror, commit = self._mirror(source, login), source.commit
+        if login is None or login.app is None or commit is None or not (mirror.path / "HEAD").is_file():
+            return False
+        return await self._of(source, lambda stop: reading.is_held(mirror, commit, cancelled=stop))
 
     @contextmanager
     def _observed(self, operation: Operation) -> Generator[None]:

@@ -8,13 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from git.db import GitCmdObjectDB
-from git.exc import GitError
-from gitdb.exc import ODBError  # pyright: ignore[reportMissingTypeStubs]
-
 from agent.adapters.git import command, failures, trees
 from agent.adapters.git.trees import Tree
 from agent.engine.repositories import Snapshot
+from agent.engine.rooms import LargerError
 from agent.manifests import listing
 from agent.manifests.documents import File
 from agent.values.errors import LimitError, SignatureError, SourceError, SourceUnavailableError
@@ -25,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Container, Generator, Iterator, Mapping
     from pathlib import Path
 
+    from agent.adapters.git.confined import Confined
     from agent.api.operator import Limits
     from agent.api.sources import Source
     from agent.engine.state import Place
@@ -58,11 +56,21 @@ class Mirror:
     path: Path
     git_bytes: int
 
-    def confined(self) -> command.Confined:
+    def confined(self) -> Confined:
         """Commands in this mirror, without network. That blobs are left out of it is not configured here: none is ever asked for."""
-        confined = command.Confined(self.path, address_space=self.git_bytes, cpu_seconds=_SECONDS)
+        confined = command.confined(self.path, address_space=self.git_bytes, cpu_seconds=_SECONDS)
         confined.variables["GIT_DIR"] = str(self.path)
         return confined
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What a commit says of itself: `Name <address>`, Unix seconds and the subject, the texts cut; none of it is verified."""
+
+    commit: str
+    author: str
+    authored_at: int
+    subject: str
 
 
 def full_hash(text: str) -> str:
@@ -91,35 +99,39 @@ def is_held(mirror: Mirror, commit: str, *, cancelled: threading.Event) -> bool:
     return outcome.ok and bool(outcome.stdout.strip())
 
 
-def headline_of(mirror: Mirror, commit: str, *, cancelled: threading.Event) -> tuple[str, int, str]:
-    """`Name <address>`, cut, Unix seconds, and the subject, cut, as the commit says: none of it is verified."""
-    form = "--format=%at%x00%an <%ae>%x00%s"
-    arguments = ["log", "--max-count=1", "--no-show-signature", form, "--end-of-options", commit]
+def headline_of(mirror: Mirror, revision: str, *, cancelled: threading.Event) -> Headline | None:
+    """That of the commit that a ref, a tag or a hash of the mirror leads to; None where there is none. What is too long is cut."""
+    form = "--format=%H%x00%at%x00%an <%ae>%x00%s"
+    arguments = ["log", "--max-count=1", "--no-show-signature", form, "--end-of-options", f"{revision}^{{commit}}"]
     outcome = command.run(mirror.confined(), arguments, seconds=_SECONDS, cancelled=cancelled)
-    seconds, _, rest = outcome.stdout[:_HEADLINE].decode("utf-8", "replace").strip().partition("\0")
+    if not outcome.ok and outcome.stopped != "output":
+        return None
+    commit, _, rest = outcome.stdout[:_HEADLINE].decode("utf-8", "replace").strip().partition("\0")
+    seconds, _, rest = rest.partition("\0")
     author, _, subject = rest.partition("\0")
     authored_at = int(seconds) if seconds.isdecimal() and len(seconds) < _SECONDS_DIGITS else 0
-    return cut(author), authored_at, cut(subject)
+    return Headline(commit, cut(author), authored_at, cut(subject))
 
 
 def is_ancestor(mirror: Mirror, old: str, new: str, *, cancelled: threading.Event) -> bool:
     """Whether `old` is `new` or comes before it. Raises SourceUnavailableError where `new` is not there."""
-    if commit_of(mirror, new, cancelled=cancelled) is None:
-        raise _lost(new)
-    if commit_of(mirror, old, cancelled=cancelled) is None:
-        return False
-    arguments = ["merge-base", "--is-ancestor", "--end-of-options", old, new]
+    arguments = ["merge-base", "--is-ancestor", "--end-of-options", f"{old}^{{commit}}", f"{new}^{{commit}}"]
     outcome = command.run(mirror.confined(), arguments, seconds=_SECONDS, cancelled=cancelled)
-    if outcome.status not in {0, 1} or outcome.stopped:
+    if outcome.status in {0, 1} and not outcome.stopped:
+        return outcome.status == 0
+    if commit_of(mirror, new, cancelled=cancelled) is None or commit_of(mirror, old, cancelled=cancelled) is not None:
         raise _lost(new)
-    return outcome.status == 0
+    return False
 
 
 def whole(mirror: Mirror, commit: str, *, cancelled: threading.Event) -> Tree:
     """A commit's tree, listed. Raises DamagedError, and SourceUnavailableError where the commit is not there."""
-    if commit_of(mirror, commit, cancelled=cancelled) is None:
-        raise _lost(commit)
-    return Tree.of(_list(mirror, commit, cancelled, most=trees.MOST_BYTES))
+    try:
+        return Tree.of(_list(mirror, f"{commit}^{{commit}}", cancelled, most=trees.MOST_BYTES))
+    except DamagedError:
+        if commit_of(mirror, commit, cancelled=cancelled) is None:
+            raise _lost(commit) from None
+        raise
 
 
 def read(
@@ -131,10 +143,13 @@ def read(
     known: Container[Place],
     limits: Limits,
     cancelled: threading.Event,
+    within: str = "",
+    most: int | None = None,
 ) -> Snapshot:
     """The manifest files of the source's layers, in layer order, then by path, without the contents of those that are `known`.
 
-    Raises SourceError, LimitError, DamagedError.
+    `within` is the folder that they stand in as those of a submodule, `most` how many bytes are read. Raises SourceError, LimitError, DamagedError,
+    LargerError.
     """
     layers = listing.layers(source)
     files = limits.objects
@@ -142,11 +157,11 @@ def read(
     selection = listing.Selection(source, file_bytes=limits.file_bytes, files=files, check=check)
     found: list[File] = []
     refused: list[tuple[str, AgentError]] = []
-    size = 0
+    size, new = 0, 0
     with _objects(mirror, commit) as objects:
         for layer in layers:
-            entries = _entries(mirror, tree, objects, layer, cancelled)
-            taken, not_taken = selection.of(entries, layer, objects.leads_to_folder)
+            entries, shown = listing.placed(_entries(mirror, tree, objects, layer, cancelled), layer, within)
+            taken, not_taken = selection.of(entries, shown, lambda entry: objects.leads_to_folder(entry, within))
             refused += not_taken
             size += listing.total(taken)
             if size > limits.manifest_bytes or len(found) + len(taken) > files:
@@ -155,6 +170,10 @@ def read(
                     hint="limits.manifestBytes and limits.objects in the operator's file are the limits",
                     layer=layer.path,
                 )
+            unknown = [entry for entry in taken if (entry.path, entry.blob, layer.number) not in known]
+            new += listing.total(unknown)
+            if most is not None and new > most:
+                raise LargerError
             for entry in taken:
                 if cancelled.is_set():
                     raise _lost(commit)
@@ -254,7 +273,9 @@ class _Objects:
     Not its `Repo`, which takes folders from GIT_DIR and its like of this process's environment.
     """
 
-    def __init__(self, confined: command.Confined, path: Path, commit: str) -> None:
+    def __init__(self, confined: Confined, path: Path, commit: str) -> None:
+        from git.db import GitCmdObjectDB  # noqa: PLC0415  # as in `command`
+
         self._git: Final = confined
         self._database: Final = GitCmdObjectDB(str(path / "objects"), confined)
         self.commit: Final = commit
@@ -275,10 +296,11 @@ class _Objects:
             raise ValueError
         return data
 
-    def leads_to_folder(self, entry: Entry) -> bool:
+    def leads_to_folder(self, entry: Entry, within: str) -> bool:
         """Whether a symbolic link's target is a folder of this commit, or cannot be known."""
         small = entry.size is not None and entry.size <= _LINK
-        target = listing.link_target(entry.path, self.blob(entry.blob)) if small else None
+        path = entry.path[len(within) + 1 :] if within else entry.path
+        target = listing.link_target(path, self.blob(entry.blob)) if small else None
         if target is None:
             return True
         return self._header(f"{self.commit}:{target}")[1] != "blob"
@@ -312,6 +334,9 @@ class DamagedError(Exception):
 
 @contextmanager
 def _objects(mirror: Mirror, commit: str) -> Generator[_Objects]:
+    from git.exc import GitError  # noqa: PLC0415  # as in `command`
+    from gitdb.exc import ODBError  # noqa: PLC0415  # pyright: ignore[reportMissingTypeStubs]
+
     confined = mirror.confined()
     try:
         yield _Objects(confined, mirror.path, commit)
@@ -322,7 +347,7 @@ def _objects(mirror: Mirror, commit: str) -> Generator[_Objects]:
         confined.clear_cache()
 
 
-def _check_limits(confined: command.Confined) -> None:
+def _check_limits(confined: Confined) -> None:
     """Raises LimitError where a `cat-file` ended because it may take no more."""
     for started in (confined.cat_file_header, confined.cat_file_all):
         process = cast("subprocess.Popen[bytes] | None", None if started is None else started.proc)

@@ -178,7 +178,7 @@ class Known:
             if name == mirror:
                 ref.fetched.answer = None
 
-    def tell(self, ref: Ref, commit: str) -> None:
+    def note(self, ref: Ref, commit: str) -> None:
         """A ref was seen at a commit."""
         if behind := ref.seen(commit):
             self.moved(behind, commit)
@@ -190,7 +190,7 @@ class Trees:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now: Final = now
         self._kept: Final[OrderedDict[tuple[str, str], Question[Tree]]] = OrderedDict()
-        self._size = 0
+        self.size = 0
 
     async def get(self, mirror: str, commit: str, turn: Turn, work: Callable[[], Awaitable[Tree]]) -> Tree:
         """The tree of a commit, which `work` lists where it is not kept."""
@@ -206,7 +206,7 @@ class Trees:
                     del self._kept[key]
                 raise
             if self._kept.get(key) is question:
-                self._size += tree.weight
+                self.size += tree.weight
             return tree
 
         found = await question.ask(lambda answer: answer.error is None or answer.ended >= since, turn, listed)
@@ -214,7 +214,7 @@ class Trees:
         return found
 
     def _fit(self) -> None:
-        while self._size > TREES_BYTES and len(self._kept) > 1:
+        while self.size > TREES_BYTES and len(self._kept) > 1:
             _, gone = self._kept.popitem(last=False)
             if gone.answer is not None and gone.answer.value is not None:
-                self._size -= gone.answer.value.weight
+                self.size -= gone.answer.value.weight

@@ -23,8 +23,14 @@ _SIGNED: Final = {
     "generic": ("x-signature", "sha256="),
 }
 """Header and prefix of the hex digits of HMAC-SHA256 over the body."""
-_PLAIN: Final = {"gitlab": "x-gitlab-token"}
-"""Header of the secret itself."""
+_PLAIN: Final = {
+    "gitlab": ("x-gitlab-token", ""),
+    "registry": ("authorization", "Bearer "),
+    "harbor": ("authorization", "Bearer "),
+}
+"""Header of the secret itself, and what may stand before it."""
+_PARAMETER: Final = "token="
+"""In the URL, for a sender that has no header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +43,18 @@ class Proof:
         """Whether there is a secret that counts."""
         return len(self._read()) >= LEAST
 
-    def holds(self, headers: Mapping[str, str], body: bytes) -> bool:
-        """Whether a request is proven. It takes the same time whatever stands in the header."""
-        secret = self._read()
+    def holds(self, headers: Mapping[str, str], body: bytes, query: str = "") -> bool:
+        """Whether a request is proven. It takes the same time whatever stands in the header, or in the `query` of the URL."""
+        secret, sender = self._read(), self.hook.sender
         digest = hmac.digest(secret, body, "sha256").hex()
-        signs = self.hook.sender in _SIGNED
-        header, prefix = _SIGNED[self.hook.sender] if signs else (_PLAIN[self.hook.sender], "")
-        given = headers.get(header, "")
-        expected = prefix.encode() + digest.encode() if signs else secret
+        if sender in _SIGNED:
+            header, prefix = _SIGNED[sender]
+            given, expected = headers.get(header, ""), f"{prefix}{digest}".encode()
+        elif sender in _PLAIN:
+            header, prefix = _PLAIN[sender]
+            given, expected = headers.get(header, "").removeprefix(prefix), secret
+        else:
+            given, expected = query.removeprefix(_PARAMETER), secret
         same = hmac.compare_digest(_hashed(expected), _hashed(given.encode("latin-1")))
         return same and len(secret) >= LEAST
 
@@ -57,5 +67,5 @@ class Proof:
 
 
 def _hashed(text: bytes) -> bytes:
-    """Of one length, which the comparison would tell otherwise."""
+    """Of one length, which the comparison would reveal otherwise."""
     return hashlib.sha256(text).digest()

@@ -98,12 +98,13 @@ class _Listener:
         if headers.get("expect", "").lower() == "100-continue":
             writer.write(_CONTINUE)
         body = await reader.readexactly(int(length))
-        return _answer(await self._take(words[1].partition("?")[0], headers, body))
+        path, _, query = words[1].partition("?")
+        return _answer(await self._take(path, query, headers, body))
 
-    async def _take(self, path: str, headers: Mapping[str, str], body: bytes) -> HTTPStatus:
+    async def _take(self, path: str, query: str, headers: Mapping[str, str], body: bytes) -> HTTPStatus:
         name = path.removeprefix(_PREFIX) if path.startswith(_PREFIX) else ""
         known = self._proofs.get(name)
-        proven = (known or self._in_vain).holds(headers, body)
+        proven = (known or self._in_vain).holds(headers, body, query)
         if known is None or not proven:
             return HTTPStatus.NOT_FOUND
         if not self._hooks.allows(name):

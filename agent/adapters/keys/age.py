@@ -10,7 +10,6 @@ import os
 from typing import TYPE_CHECKING
 
 from agent.adapters.keys import age_format, age_x25519
-from agent.adapters.keys.age_identities import LockedFile, LockedSshKey, never, open_with
 from agent.adapters.keys.credential import data_key_bytes, key_bytes, key_text
 from agent.sops.format.keys import AgeKey, AgeRecipient
 from agent.values.dataclass import dataclass, field
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from agent.adapters.keys.age_format import AgeFile, Stanza
-    from agent.adapters.keys.age_identities import Asking, Identity, Person
+    from agent.adapters.keys.age_identities import Asking, Identity, LockedFile, Person
     from agent.sops.format.keys import Recipient, WrappedKey
 
 
@@ -36,7 +35,7 @@ class AgeKeys:
     asking: tuple[Asking, ...] = field(default=(), repr=False)
     passed_over: int = 0
     stanzas: int = age_format.MOST_STANZAS
-    is_late: Callable[[], bool] = field(default=never, repr=False, compare=False)
+    is_late: Callable[[], bool] = field(default=age_format.never, repr=False, compare=False)
 
     @classmethod
     def parse(
@@ -64,9 +63,9 @@ class AgeKeys:
     def merge(self, *others: AgeKeys) -> AgeKeys:
         """All identities of these, the same one once."""
         every = (self, *others)
-        at_hand = {identity.recipient or id(identity): identity for keys in every for identity in keys.identities}
+        distinct = {identity.recipient or id(identity): identity for keys in every for identity in keys.identities}
         return AgeKeys(
-            tuple(at_hand.values()),
+            tuple(distinct.values()),
             tuple(each for keys in every for each in keys.asking),
             sum(keys.passed_over for keys in every),
             self.stanzas,
@@ -74,7 +73,7 @@ class AgeKeys:
         )
 
     def unwrap(self, key: WrappedKey) -> Secret:
-        """By any of the identities. Raises DataKeyError, which tells a damaged key from one for another recipient."""
+        """By any of the identities. Raises DataKeyError, which distinguishes a damaged key from one for another recipient."""
         if not isinstance(key, AgeKey):
             raise DataKeyError("not an age key")
         data_key = self.decrypt(key.enc.encode("utf-8", "surrogateescape"), armored=True)
@@ -94,19 +93,27 @@ class AgeKeys:
         """As `decrypt`."""
         if len(file.stanzas) > 1 and any(stanza.type == "scrypt" for stanza in file.stanzas):
             raise age_format.malformed()
-        plaintext = open_with(self.identities, file, is_late=self.is_late)
+        plaintext = file.open_with(self.identities, is_late=self.is_late)
+        if plaintext is None and self.asking:
+            return self._ask(file)
+        return plaintext
+
+    def _ask(self, file: AgeFile) -> bytes | None:
+        from agent.adapters.keys.age_identities import LockedFile
+
         problems: list[AgentError] = []
         # Files under a passphrase last: any file may be for them.
         for each in sorted(self.asking, key=lambda each: isinstance(each, LockedFile)):
-            if plaintext is not None:
-                break
             try:
                 plaintext = each.open(file)
             except AgentError as error:
                 problems.append(error)
-        if plaintext is None and problems:
+            else:
+                if plaintext is not None:
+                    return plaintext
+        if problems:
             raise problems[0]
-        return plaintext
+        return None
 
     def _no_match(self, key: AgeKey) -> DataKeyError:
         if key.recipient.split()[:2] in [recipient.split() for recipient in self.recipients]:
@@ -169,6 +176,8 @@ def _encrypt(recipient: str, plaintext: bytes, person: Person | None) -> bytes:
 
 
 def _locked_file(data: bytes, source: str, person: Person | None) -> LockedFile:
+    from agent.adapters.keys.age_identities import LockedFile
+
     if person is None:
         raise ConfigError(
             "the identity file has a passphrase, and there is no terminal to ask for it",
@@ -203,11 +212,13 @@ def _ssh_key(data: bytes, public: str, source: str, person: Person | None) -> Ag
             hint="ssh-keygen -p removes the passphrase from a copy of it",
             file=source,
         )
+    from agent.adapters.keys.age_identities import LockedSshKey
+
     return AgeKeys(asking=(LockedSshKey(private, person, source=source),))
 
 
 def _identity_lines(content: str, source: str, person: Person | None, most: int | None) -> AgeKeys:
-    at_hand: list[Identity] = []
+    identities: list[Identity] = []
     asking: list[Asking] = []
     passed_over = 0
     for count, (number, word) in enumerate(_words(content)):
@@ -215,7 +226,7 @@ def _identity_lines(content: str, source: str, person: Person | None, most: int 
             raise _too_many(source).with_facts(line=number)
         try:
             if not word.startswith("AGE-PLUGIN-"):
-                at_hand.append(_identity(word))
+                identities.append(_identity(word))
             elif person is None:
                 passed_over += 1
             else:
@@ -226,7 +237,7 @@ def _identity_lines(content: str, source: str, person: Person | None, most: int 
             raise ConfigError(
                 "not an age identity", hint="one AGE-SECRET-KEY-1… a line", file=source, line=number
             ) from None
-    return AgeKeys(tuple(at_hand), tuple(asking), passed_over)
+    return AgeKeys(tuple(identities), tuple(asking), passed_over)
 
 
 def _too_many(source: str) -> LimitError:

@@ -8,28 +8,27 @@ Format: https://c2sp.org/age.
 
 from __future__ import annotations
 
-import base64
 import binascii
-import re
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.hmac import HMAC
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from agent.values.dataclass import dataclass
 from agent.values.errors import DataKeyError
+from agent.values.primitives import HKDF, HMAC, ChaCha20Poly1305
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from agent.adapters.keys.age_identities import Identity
 
 MALFORMED = "not an age file, or its header is malformed"
 ARMOR = "the armor of the age file is damaged"
 ALTERED = "the header of the age file was altered"
 PAYLOAD = "the payload of the age file is damaged"
 MANY_STANZAS = "the age file has more recipients than are tried"
+LATE = "not tried: the file's keys took too long"
 
 FILE_KEY_SIZE = 16
 _INTRO = b"age-encryption.org/v1"
@@ -43,8 +42,12 @@ _MOST_WHITESPACE = 1024
 _NONCE_SIZE = 16
 _TAG_SIZE = 16
 _CHUNK_SIZE = 64 * 1024
-_WORDS = re.compile(rb"[!-~]+(?: [!-~]+)*")
-_BASE64 = re.compile(rb"[A-Za-z0-9+/]*")
+_VISIBLE = bytes(range(33, 127))
+
+
+def never() -> bool:
+    """Where a person waits who may stop it."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,17 @@ class AgeFile:
         if len(nonce) != _NONCE_SIZE:
             raise DataKeyError(MALFORMED)
         return _open_stream(derive(file_key, salt=nonce, info=b"payload"), self.payload[_NONCE_SIZE:])
+
+    def open_with(self, identities: Iterable[Identity], *, is_late: Callable[[], bool] = never) -> bytes | None:
+        """The plaintext, by the first identity that one of the stanzas is for. Raises as `open`, and LATE where it took too long."""
+        for identity in identities:
+            for stanza in self.stanzas:
+                if is_late():
+                    raise DataKeyError(LATE)
+                file_key = identity.unwrap(stanza)
+                if file_key is not None:
+                    return self.open(file_key)
+        return None
 
 
 def malformed() -> DataKeyError:
@@ -135,7 +149,7 @@ def write(stanzas: Sequence[Stanza], file_key: bytes, nonce: bytes, plaintext: b
 
 def armor(data: bytes) -> str:
     """As PEM, with a final newline."""
-    body = base64.b64encode(data)
+    body = binascii.b2a_base64(data, newline=False)
     lines = [body[start : start + _COLUMNS] for start in range(0, len(body), _COLUMNS)]
     return b"\n".join([_BEGIN, *lines, _END, b""]).decode()
 
@@ -165,8 +179,8 @@ def _unarmor(data: bytes) -> bytes:
     if any(len(line) != _COLUMNS for line in body[:-1]) or any(not 0 < len(line) <= _COLUMNS for line in body[-1:]):
         raise ValueError("columns")
     joined = b"".join(body)
-    decoded = base64.b64decode(joined, validate=True)
-    if base64.b64encode(decoded) != joined:
+    decoded = binascii.a2b_base64(joined, strict_mode=True)
+    if binascii.b2a_base64(decoded, newline=False) != joined:
         raise ValueError("not canonical")
     return decoded
 
@@ -174,10 +188,8 @@ def _unarmor(data: bytes) -> bytes:
 def decode_base64(text: bytes | str) -> bytes:
     """Base64 without padding, canonical. Raises DataKeyError MALFORMED."""
     coded = text.encode("ascii", "replace") if isinstance(text, str) else text
-    if not _BASE64.fullmatch(coded):
-        raise malformed()
     try:
-        decoded = base64.b64decode(coded + b"=" * (-len(coded) % 4))
+        decoded = binascii.a2b_base64(coded + b"=" * (-len(coded) % 4))
     except binascii.Error:
         raise malformed() from None
     if encode_base64(decoded).encode() != coded:
@@ -187,7 +199,7 @@ def decode_base64(text: bytes | str) -> bytes:
 
 def encode_base64(data: bytes) -> str:
     """Without padding."""
-    return base64.b64encode(data).rstrip(b"=").decode()
+    return binascii.b2a_base64(data, newline=False).rstrip(b"=").decode()
 
 
 class _Lines:
@@ -211,9 +223,10 @@ class _Lines:
 
 def _stanza(lines: _Lines) -> Stanza:
     opening = lines.next()
-    if not opening.startswith(b"-> ") or not _WORDS.fullmatch(opening, 3):
+    words = opening[3:].split(b" ")
+    if not opening.startswith(b"-> ") or not all(words) or b"".join(words).translate(None, _VISIBLE):
         raise malformed()
-    kind, *arguments = opening[3:].decode().split(" ")
+    kind, *arguments = (word.decode() for word in words)
     if len(arguments) > _MOST_ARGUMENTS:
         raise malformed()
     body: list[bytes] = []

@@ -12,7 +12,7 @@ from agent.adapters.keys.credential import key_bytes
 from agent.values.errors import AgentError, DataKeyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from agent.adapters.keys.age_format import AgeFile, Stanza
     from agent.adapters.keys.age_ssh import PrivateKeyFile, SshIdentity
@@ -27,7 +27,7 @@ class Person(Protocol):
     def ask(self, question: str, *, hidden: bool = True, keep_as: str = "") -> Secret:
         """A line of text. Raises DataKeyError where no one can be asked, or no one answers.
 
-        With `keep_as`, a name that tells nothing, the answer may be kept beyond this run, and one that was kept be given.
+        With `keep_as`, a name that reveals nothing, the answer may be kept beyond this run, and one that was kept be given.
         """
         ...
 
@@ -35,7 +35,7 @@ class Person(Protocol):
         """The answer was wrong; an empty name was kept nowhere."""
         ...
 
-    def tell(self, message: str) -> None: ...
+    def show(self, message: str) -> None: ...
 
 
 class Identity(Protocol):
@@ -57,26 +57,6 @@ class Asking(Protocol):
         ...
 
 
-LATE = "not tried: the file's keys took too long"
-
-
-def never() -> bool:
-    """Where a person waits who may stop it."""
-    return False
-
-
-def open_with(identities: Iterable[Identity], file: AgeFile, *, is_late: Callable[[], bool] = never) -> bytes | None:
-    """The plaintext, by the first identity that one of the file's stanzas is for. Raises DataKeyError, LATE where it took too long."""
-    for identity in identities:
-        for stanza in file.stanzas:
-            if is_late():
-                raise DataKeyError(LATE)
-            file_key = identity.unwrap(stanza)
-            if file_key is not None:
-                return file.open(file_key)
-    return None
-
-
 class LockedSshKey:
     """An ssh private key under a passphrase."""
 
@@ -88,7 +68,7 @@ class LockedSshKey:
     def open(self, file: AgeFile) -> bytes | None:
         if not any(self._private.may_open(stanza) for stanza in file.stanzas):
             return None
-        return open_with([self._identity.get()], file)
+        return file.open_with([self._identity.get()])
 
     def _unlock(self, person: Person) -> SshIdentity:
         passphrase = _ask_passphrase(person, self._source)
@@ -114,7 +94,7 @@ class LockedFile:
 
         passphrase = _ask_passphrase(person, self._source, keep_as=self._keep_as)
         try:
-            plaintext = open_with([PassphraseIdentity(passphrase)], self._file)
+            plaintext = self._file.open_with([PassphraseIdentity(passphrase)])
         except DataKeyError:
             raise DataKeyError("the passphrase-protected identity file is damaged", source=self._source) from None
         if plaintext is None:

@@ -104,7 +104,7 @@ class _Dialogue:
                 raise KeyboardInterrupt
 
     def display_message(self, message: str) -> None:
-        self._person.tell(f"age-plugin-{self._name}: {message}")
+        self._person.show(f"age-plugin-{self._name}: {message}")
 
     def confirm(self, message: str, yes_string: str, no_string: str | None) -> bool | None:
         choices = f"[{yes_string}]" if no_string is None else f"1 for [{yes_string}], 2 for [{no_string}]"

@@ -127,7 +127,7 @@ class SshIdentity:
 
 @dataclass(frozen=True, slots=True)
 class PrivateKeyFile:
-    """A private key as ssh-keygen or openssl wrote it. Only OpenSSH's own format tells the public key of one under a passphrase."""
+    """A private key as ssh-keygen or openssl wrote it. Only OpenSSH's own format shows the public key of one under a passphrase."""
 
     text: bytes = field(repr=False)
     locked: bool

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
+
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from agent.adapters.keys import age_bech32
 from agent.adapters.keys.age_format import FILE_KEY_SIZE, Stanza, decode_base64, derive, encode_base64, malformed
 from agent.values.dataclass import dataclass, field
+from agent.values.primitives import ChaCha20Poly1305, x25519_private, x25519_public
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 RECIPIENT_PREFIX = "age"
 IDENTITY_PREFIX = "AGE-SECRET-KEY-"
@@ -30,9 +35,9 @@ class X25519Recipient:
 
     def wrap(self, file_key: bytes) -> Stanza:
         """Raises ValueError for a public key of low order."""
-        ephemeral = X25519PrivateKey.generate()
+        ephemeral = _new_key()
         share = ephemeral.public_key().public_bytes_raw()
-        shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(self.public))
+        shared = ephemeral.exchange(x25519_public(self.public))
         key = derive(shared, salt=share + self.public, info=_LABEL)
         return Stanza(_KIND, (encode_base64(share),), seal(key, file_key))
 
@@ -48,7 +53,7 @@ class X25519Identity:
     @classmethod
     def parse(cls, text: str) -> X25519Identity:
         """Raises ValueError."""
-        key = X25519PrivateKey.from_private_bytes(age_bech32.decode_as(IDENTITY_PREFIX, _KEY_SIZE, text))
+        key = x25519_private(age_bech32.decode_as(IDENTITY_PREFIX, _KEY_SIZE, text))
         return cls(key.public_key().public_bytes_raw(), key)
 
     @property
@@ -70,15 +75,19 @@ class X25519Identity:
 
 def generate() -> tuple[str, str]:
     """A new identity: its recipient and its text, which is the secret."""
-    key = X25519PrivateKey.generate()
+    key = _new_key()
     recipient = X25519Recipient(key.public_key().public_bytes_raw())
     return str(recipient), age_bech32.encode(IDENTITY_PREFIX, key.private_bytes_raw())
+
+
+def _new_key() -> X25519PrivateKey:
+    return x25519_private(os.urandom(_KEY_SIZE))
 
 
 def exchange(private: X25519PrivateKey, share: bytes) -> bytes:
     """The shared secret with a share of a stanza. Raises DataKeyError MALFORMED for one of low order."""
     try:
-        return private.exchange(X25519PublicKey.from_public_bytes(share))
+        return private.exchange(x25519_public(share))
     except ValueError:
         raise malformed() from None
 

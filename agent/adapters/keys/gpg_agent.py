@@ -25,7 +25,7 @@ _CANCELLED = b"83886179"
 
 
 class GpgAgent:
-    """A running agent, by the first of `sockets` that answers. `options` tell pinentry where the person is: ttyname, ttytype, display."""
+    """A running agent, by the first of `sockets` that answers. `options` say for pinentry where the person is: ttyname, ttytype, display."""
 
     def __init__(self, sockets: Iterable[str], options: Mapping[str, str]) -> None:
         self._sockets = tuple(sockets)

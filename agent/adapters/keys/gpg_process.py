@@ -1,6 +1,6 @@
 """python-gnupg with a deadline, the limits of a child, and gpg's status lines as they are.
 
-The library's own reading of the status lines is passed over: it keeps no code of an error, which alone tells a locked key from a wrong
+The library's own reading of the status lines is passed over: it keeps no code of an error, and only a code distinguishes a locked key from a wrong
 passphrase, and it parses what a message from a file may say. Its log is silent, since it quotes keys.
 """
 

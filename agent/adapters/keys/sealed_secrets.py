@@ -10,9 +10,8 @@ import base64
 import binascii
 from typing import TYPE_CHECKING
 
-from cryptography import x509
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -41,7 +40,7 @@ _END_OF_CERTIFICATE = "-----END CERTIFICATE-----"
 
 @dataclass(frozen=True, slots=True)
 class SealingKey:
-    """One key pair. `name` tells it to people; `not_before` is its certificate's, in Unix seconds, 0 where there is none."""
+    """One key pair. `name` is for people; `not_before` is its certificate's, in Unix seconds, 0 where there is none."""
 
     name: str
     not_before: float
@@ -115,7 +114,7 @@ class SealingKeys:
         return SealingKeys(tuple(sorted(known.values(), key=lambda key: -key.not_before)))
 
     def unseal(self, value: SealedValue) -> Opened:
-        """The value's bytes. Raises SealedSecretError, which tells what is known of why it does not open."""
+        """The value's bytes. Raises SealedSecretError, with what is known of why it does not open."""
         length = int.from_bytes(value.ciphertext[:_LENGTH_SIZE], "big")
         wrapped = value.ciphertext[_LENGTH_SIZE : _LENGTH_SIZE + length]
         sealed = value.ciphertext[_LENGTH_SIZE + length :]
@@ -209,6 +208,8 @@ def _key(text: str, certificate: str, source: str) -> SealingKey:
 def _private(text: str, source: str) -> PrivateKeyTypes:
     if _PRIVATE not in text:
         raise ConfigError("no private key in PEM", hint=_HINT, file=source)
+    from cryptography.hazmat.primitives import serialization
+
     try:
         return serialization.load_pem_private_key(text.encode(), password=None)
     except TypeError:
@@ -222,6 +223,8 @@ def _private(text: str, source: str) -> PrivateKeyTypes:
 
 
 def _not_before(text: str) -> float:
+    from cryptography import x509
+
     start = text.find(_CERTIFICATE)
     end = text.find(_END_OF_CERTIFICATE, start)
     if start < 0 or end < 0:

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How a cluster is reached. `seals` says which live objects hold secrets, `report` is called for every failure of a watch."""
+    """How a cluster is reached. `seals` says which live objects hold secrets, `report` and `heard` are those of each watch."""
 
     session: Session
     seals: Seals
     pace: Pace = Pace()  # noqa: RUF009  # frozen
     report: Callable[[Resource, AgentError], None] | None = None
+    heard: Callable[[Resource, bool], None] | None = None
 
 
 class _Watched(Objects):
@@ -51,6 +52,7 @@ class _Watched(Objects):
             selector=selector,
             pace=access.pace,
             report=access.report,
+            heard=access.heard,
         )
         return watch.events()
 

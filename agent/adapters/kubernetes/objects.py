@@ -161,7 +161,7 @@ class Objects:
         identity: Identity | None = None,
         dry_run: bool = False,
     ) -> Object:
-        """StaleObjectError where a `test` fails or a path is missing, which the server does not tell apart."""
+        """StaleObjectError where a `test` fails or a path is missing, which the server does not distinguish."""
         request = Request(
             call("PATCH", "patch", resource, namespace, name, identity),
             paths.item(resource, namespace, name),

@@ -20,7 +20,7 @@ from agent.adapters.kubernetes.objects import pages
 from agent.adapters.kubernetes.session import Request
 from agent.engine.ports import WatchEvent
 from agent.values import tree
-from agent.values.errors import AgentError, ClusterUnavailableError, ExpiredError, ForbiddenError
+from agent.values.errors import AgentError, ClusterUnavailableError, ExpiredError, ForbiddenError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -65,7 +65,9 @@ class Watch:
         selector: str = "",
         pace: Pace = Pace(),
         report: Callable[[Resource, AgentError], None] | None = None,
+        heard: Callable[[Resource, bool], None] | None = None,
     ) -> None:
+        """`report` is called for every failure, `heard` whenever something came, and with False where the resource is not served."""
         self._session: Session = session
         self._resource: Resource = resource
         self._seals: Seals = seals
@@ -73,6 +75,7 @@ class Watch:
         self._selector: str = selector
         self._pace: Pace = pace
         self._report: Callable[[Resource, AgentError], None] | None = report
+        self._tell: Callable[[Resource, bool], None] = heard or _ignore
         self._known: dict[tuple[str, str], str] = {}
         self._version: str = ""
         self._heard: bool = False
@@ -115,6 +118,8 @@ class Watch:
         if isinstance(trouble, ExpiredError) or silent:
             # a version that the server has not reached yet, after a restore, is answered by silence
             self._version = ""
+        if isinstance(trouble, NotFoundError):
+            self._tell(self._resource, False)
         if self._report is not None:
             self._report(self._resource, trouble)
 
@@ -137,6 +142,7 @@ class Watch:
         try:
             async with aclosing(found):
                 async for page in found:
+                    self._tell(self._resource, True)
                     version = page.resource_version
                     for item in page.items:
                         key, uid = _key(item)
@@ -173,6 +179,7 @@ class Watch:
                 if line.type == "ERROR":
                     raise errors.translate(line.status_code, line.status, asked)
                 self._heard = True
+                self._tell(self._resource, True)
                 event = self._take(line)
                 if event is not None:
                     yield event
@@ -194,6 +201,9 @@ class Watch:
         if namespace:
             metadata["namespace"] = namespace
         return {"apiVersion": self._resource.api_version, "kind": self._resource.kind, "metadata": metadata}
+
+
+def _ignore(_resource: Resource, _there: bool) -> None: ...
 
 
 def _key(found: Object) -> tuple[tuple[str, str], str]:

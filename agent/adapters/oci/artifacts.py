@@ -10,7 +10,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from agent.adapters.oci import cosign, layout, registry, selecting
+from agent.adapters.oci import cosign, layout, registry, selecting, signers
 from agent.api.registries import ArtifactRule
 from agent.manifests import versions
 from agent.values.errors import LimitError, SourceError
@@ -57,10 +57,12 @@ class Artifacts:
         _ = await self.pack(asked, credential, digest)
         return Revision(digest, ref, "", manifest.created, cut(manifest.revision))
 
-    async def files(self, source: Source, credential: GitCredential | None, commit: str) -> Snapshot:
-        """The manifest files of the source's layers. Raises SourceError, LimitError."""
+    async def files(
+        self, source: Source, credential: GitCredential | None, commit: str, most: int | None = None
+    ) -> Snapshot:
+        """The manifest files of the source's layers. Raises SourceError, LimitError, LargerError."""
         pack = await self.pack(_artifact(source), credential, commit)
-        return await self._kept.in_thread(lambda: selecting.files(pack, source, self._limits))
+        return await self._kept.in_thread(lambda: selecting.files(pack, source, self._limits, most))
 
     async def tree(self, source: Source, credential: GitCredential | None, commit: str) -> Mapping[str, TreeEntry]:
         """Every path of an artifact."""
@@ -76,7 +78,7 @@ class Artifacts:
     async def verify(self, source: Source, credential: GitCredential | None, commit: str, demand: Demand) -> str:
         """Which key signed an artifact. Raises SignatureError, ConfigError, SourceUnavailableError."""
         assert isinstance(demand.rule, ArtifactRule)
-        keys = await self._kept.in_thread(partial(cosign.keys, demand.rule.keys))
+        keys = await self._kept.in_thread(partial(signers.load, demand.rule.keys))
         async with registry.opened(self._settings, _artifact(source).url, credential) as opened:
             return await cosign.verify(opened, commit, keys)
 

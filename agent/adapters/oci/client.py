@@ -15,6 +15,7 @@ from urllib.parse import urljoin
 import aiohttp
 import yarl
 
+from agent.adapters import proxies
 from agent.adapters.oci import addresses, credential
 from agent.values.errors import ConfigError, LimitError, SourceError, SourceUnavailableError
 
@@ -106,13 +107,17 @@ class Client:
         if authorization is not None:
             headers["Authorization"] = credential.header(authorization)
         assert self._http is not None
-        given, by = yarl.URL(url, encoded=True), self._settings.proxy
-        proxy = by.of(given.host or "") or None if by is not None else None
+        given = yarl.URL(url, encoded=True)
+        proxy, shown = proxies.request(self._settings.proxy, given.host or "")
+        if shown is not None and given.scheme == "http":
+            headers |= shown  # without CONNECT the request itself goes to the proxy
         try:
             async with self._http.request(
-                asked.method, given, headers=headers, allow_redirects=False, proxy=proxy
+                asked.method, given, headers=headers, allow_redirects=False, proxy=proxy, proxy_headers=shown
             ) as response:
                 status = response.status
+                if status == 407 and proxy is not None:
+                    raise proxies.refusal(status)
                 if status == 429 or status >= 500:
                     raise SourceUnavailableError("the server is overloaded or failing", status=status, host=_host(url))
                 body = b"" if asked.method == "HEAD" else await _read(response, asked, url, sink)
@@ -123,9 +128,12 @@ class Client:
                 hint="set the CA's PEM as ca.crt in the credentials Secret, or as caFile of oci or charts in the operator's file",
                 host=_host(url),
             )
+        except aiohttp.ClientHttpProxyError as refused:
+            failure = proxies.refusal(refused.status)
         except (aiohttp.ClientError, OSError, ValueError):
             failure = SourceUnavailableError("the server cannot be reached, or closed the connection", host=_host(url))
-            failure = failure.with_facts(proxy=proxy) if proxy is not None else failure
+        if proxy is not None:
+            failure = failure.with_facts(proxy=proxy)
         raise failure
 
 

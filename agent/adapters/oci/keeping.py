@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 from weakref import WeakValueDictionary
 
-from agent.adapters.oci import archive, layout, packs
+from agent.adapters.oci import layout, packs
 from agent.values.errors import LimitError, SourceError, SourceUnavailableError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Kept:
     """Over `directory`, a folder of this process alone (an emptyDir). What is lost is fetched again."""
 
     def __init__(self, directory: Path, limits: Limits, fingerprinter: Fingerprinter) -> None:
-        """`fingerprinter` names folders by credential without telling it; its purpose is this alone."""
+        """`fingerprinter` names folders by credential without revealing it; its purpose is this alone."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory: Final = directory.resolve()
         self._limits: Final = limits
@@ -83,11 +83,13 @@ class Kept:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     async def _unpack(self, folder: Path, file: BinaryIO, url: str) -> None:
-        limits = archive.Limits(self._limits.artifact_bytes, self._limits.objects)
         file.seek(0)
 
         def work() -> None:
-            packs.make(folder, file, limits, self._closing.is_set)
+            from agent.adapters.oci import archive  # noqa: PLC0415  # loaded with the first artifact
+
+            limits = archive.Limits(self._limits.artifact_bytes, self._limits.objects)
+            packs.make(folder, archive.entries(file, limits), self._closing.is_set)
             packs.trim(folder.parent, folder.name, self._limits.repository_bytes)
 
         try:

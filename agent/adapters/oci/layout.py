@@ -32,12 +32,13 @@ _LARGEST: Final = 2**53
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """A blob or manifest as another manifest names it. `size` is in bytes."""
+    """A blob or manifest as another manifest names it. `size` is in bytes; `artifact_type` is only of manifests that refer to another."""
 
     media_type: str
     digest: str
     size: int
     annotations: Mapping[str, str] = field(default_factory=dict[str, str])
+    artifact_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,11 @@ def parse(tree: Tree) -> Manifest | Descriptor:
     return Manifest(_descriptors(found, "layers"), _annotations(found))
 
 
+def referrers(tree: Tree) -> tuple[Descriptor, ...]:
+    """What an index of manifests names that refer to one artifact. Raises SourceError, LimitError."""
+    return _descriptors(tree if isinstance(tree, dict) else {}, "manifests")
+
+
 def content(manifest: Manifest) -> Descriptor:
     """The layer with the files. Raises SourceError."""
     for kind in (FLUX, CHART):
@@ -114,7 +120,7 @@ def _descriptor(item: Tree) -> Descriptor:
         raise SourceError(
             "the manifest names a blob without a SHA-256 digest and a size", hint="push the artifact again"
         )
-    return Descriptor(get_text(item, "mediaType"), digest, size, _annotations(item))
+    return Descriptor(get_text(item, "mediaType"), digest, size, _annotations(item), get_text(item, "artifactType"))
 
 
 def _annotations(tree: Tree) -> dict[str, str]:

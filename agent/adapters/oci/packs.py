@@ -13,15 +13,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agent.adapters.oci import archive
 from agent.manifests.documents import TreeEntry
 from agent.values.errors import LimitError, SourceUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
-    from agent.adapters.oci.archive import Limits, Source
+    from agent.adapters.oci.archive import Entry
 
 _CONTENTS: Final = "contents"
 _INDEX: Final = "index.json"
@@ -63,8 +62,8 @@ def open_pack(folder: Path) -> Pack | None:
     return Pack(folder, tree, {blob: (begin, size) for blob, (begin, size) in index["places"].items()})
 
 
-def make(folder: Path, source: Source, limits: Limits, stopped: Callable[[], bool]) -> None:
-    """Unpack an archive into a folder that is there once all of it is. Raises SourceError, LimitError."""
+def make(folder: Path, entries: Iterable[Entry], stopped: Callable[[], bool]) -> None:
+    """Keep the entries of an archive in a folder that is there once all of it is. Raises SourceError, LimitError."""
     making = folder.with_name(f".{folder.name}")
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(mode=0o700)
@@ -72,7 +71,7 @@ def make(folder: Path, source: Source, limits: Limits, stopped: Callable[[], boo
         tree: dict[str, tuple[str, int, str]] = {}
         places: dict[str, tuple[int, int]] = {}
         with (making / _CONTENTS).open("wb") as file:
-            for entry in archive.entries(source, limits):
+            for entry in entries:
                 begin, hashed = file.tell(), _hash(entry.size)
                 for piece in entry.pieces:
                     hashed.update(piece)

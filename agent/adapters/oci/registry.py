@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _MANIFEST: Final = 4 * 1024 * 1024
 """Bytes, as many as registries have to take."""
+_UNKNOWN: Final = frozenset({400, 404, 405, 501})
+"""What registries answer that cannot list referrers; 404 is also of a tag that is not there."""
 _PAGE: Final = 1024 * 1024
 _PAGES: Final = 200
 _TAGS: Final = 20_000
@@ -78,12 +80,21 @@ class Registry:
             return None
         found = layout.parse(await self._tree(answer.body)) if answer.status == 200 else None
         if not isinstance(found, layout.Manifest):
-            raise SourceUnavailableError(
-                "the registry's answer is none that a registry gives",
-                status=answer.status,
-                repository=self._address.url,
-            )
+            raise self._unexpected(answer.status)
         return found
+
+    async def referrers(self, digest: str) -> tuple[Descriptor, ...]:
+        """Manifests that refer to an artifact: as the registry lists them, else under the tag that stands for such a list.
+
+        Raises SourceError, SourceUnavailableError, LimitError.
+        """
+        for path in (f"referrers/{digest}", f"manifests/{digest.replace(':', '-')}"):
+            answer = await self._answer(Asked(self._url(path), _MANIFEST, layout.INDEX))
+            if answer.status == 200:
+                return layout.referrers(await self._tree(answer.body))
+            if answer.status not in _UNKNOWN:
+                raise self._unexpected(answer.status)
+        return ()
 
     async def blob(self, blob: Descriptor, sink: Callable[[bytes], object], *, most: int) -> None:
         """Hand a blob's bytes to `sink`, piece by piece. What was handed over counts only once this returns. Raises SourceError, LimitError."""
@@ -166,8 +177,11 @@ class Registry:
                 hint="check spec.source.oci: url, and tag or digest",
                 repository=self._address.url,
             )
-        raise SourceUnavailableError(
-            "the registry's answer is none that a registry gives", status=answer.status, repository=self._address.url
+        raise self._unexpected(answer.status)
+
+    def _unexpected(self, status: int) -> SourceUnavailableError:
+        return SourceUnavailableError(
+            "the registry's answer is none that a registry gives", status=status, repository=self._address.url
         )
 
     async def _answer(self, asked: Asked, sink: Callable[[bytes], object] | None = None) -> Answer:

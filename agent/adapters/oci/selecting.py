@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from agent.engine.repositories import Snapshot
+from agent.engine.rooms import LargerError
 from agent.manifests import listing
 from agent.manifests.documents import File
 from agent.manifests.listing import Entry
@@ -24,8 +25,8 @@ _LOOKING: Final = 30
 """Seconds that paths are held against globs, as for commits."""
 
 
-def files(pack: Pack, source: Source, limits: Limits) -> Snapshot:
-    """In layer order, then by path. Raises SourceError (a layer that is not there), LimitError, SourceUnavailableError."""
+def files(pack: Pack, source: Source, limits: Limits, most: int | None = None) -> Snapshot:
+    """In layer order, then by path. Raises SourceError (a layer that is not there), LimitError, SourceUnavailableError, LargerError."""
     until = time.monotonic() + _LOOKING
 
     def check() -> None:
@@ -59,6 +60,8 @@ def files(pack: Pack, source: Source, limits: Limits) -> Snapshot:
                 hint="limits.manifestBytes and limits.objects in the operator's file are the limits",
                 layer=layer.path,
             )
+    if most is not None and size > most:
+        raise LargerError
     contents = pack.read({entry.blob for entry, _ in found})
     return Snapshot(
         tuple(File(entry.path, entry.blob, contents[entry.blob], layer.number) for entry, layer in found),

@@ -30,7 +30,10 @@ _OF_KIND: Final = {
     "output": _Failure(ChartError, "what a template gives is not YAML", says="says"),
     "sealed": _Failure(SealedValueReadError, "a function reads a sealed value", names="function"),
     "random": _Failure(
-        RandomValueError, "a template makes up a value, which would be another one each time", names="function"
+        RandomValueError,
+        "a template makes up a value, which would be another one each time",
+        "set a value for it, or use randAlphaNum or uuidv4, whose values are kept",
+        names="function",
     ),
 }
 _OF_WHAT: Final = {

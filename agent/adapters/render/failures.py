@@ -34,6 +34,7 @@ LIMITS: Final[dict[str, LiteralString]] = {
     "depth": "an object is nested too deeply",
     "depth of templates": "templates execute one another too deeply",
     "files": "more files than a renderer takes",
+    "hashes": "templates ask for more hashes of passwords than they may",
     "object": "an object is larger than a cluster takes",
     "objects": "more objects than a renderer may give",
     "output": "more output than a renderer may give",

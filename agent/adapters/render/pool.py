@@ -32,12 +32,14 @@ class Renderers:
         program: Path | None = None,
         limits: RenderLimits | None = None,
         *,
+        values: int = protocol.VALUES,
         idle: float = _IDLE,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`program` None is the one beside the package, looked for when it is needed. `idle` is in seconds."""
+        """`program` None is the one beside the package, looked for when it is needed. `values` is of `limits.values`, `idle` in seconds."""
         self._named: Final = "" if program is None else str(program)
         self._limits: Final = limits or RenderLimits()
+        self._values: Final = values
         self._idle: Final = idle
         self._turns: Final = Turns(self._limits.processes, 1)
         self._patience: Final = Patience(monotonic)
@@ -100,7 +102,7 @@ class Renderers:
             timer.cancel()
             if helper.alive:
                 return helper
-        return await Helper.start(location.program(self._named), self._limits)
+        return await Helper.start(location.program(self._named), self._limits, values=self._values)
 
     def _give(self, helper: Helper) -> None:
         if helper.rested:

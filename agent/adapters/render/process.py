@@ -26,16 +26,17 @@ RESTING: Final = 110 * 1024 * 1024
 class Helper:
     """`build` names the program's sources, `kustomize` the version in it. Not for two callers at a time."""
 
-    def __init__(self, process: asyncio.subprocess.Process, limits: RenderLimits) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, limits: RenderLimits, values: int) -> None:
         self._process: Final = process
         self._limits: Final = limits
+        self._values: Final = values
         self.build: str = ""
         self.kustomize: str = ""
         self.confined: str = ""
 
     @classmethod
-    async def start(cls, program: Path, limits: RenderLimits, *options: str) -> Helper:
-        """Raises ConfigError where it does not run."""
+    async def start(cls, program: Path, limits: RenderLimits, *options: str, values: int = protocol.VALUES) -> Helper:
+        """`values`: how many keys and values an answer may have. Raises ConfigError where it does not run."""
         try:
             process = await asyncio.create_subprocess_exec(
                 program,
@@ -51,7 +52,7 @@ class Helper:
             )
         except OSError as error:
             raise ConfigError("signet-render does not run", file=str(program), cause=system.cause(error)) from None
-        helper = cls(process, limits)
+        helper = cls(process, limits, values)
         try:
             hello = (await helper.ask(protocol.HELLO))["hello"]
             helper.build, helper.kustomize, helper.confined = (
@@ -89,7 +90,10 @@ class Helper:
         return self.alive and self.resident <= RESTING
 
     async def ask(self, request: dict[str, object]) -> Answer:
-        """The answer. Raises RenderLimitError where there is none, and then the process is gone, as it is where the caller is cancelled."""
+        """The answer. Raises RenderLimitError where there is none, and then the process is gone, as it is where the caller is cancelled.
+
+        LimitError where it has too many values, and the process is gone too.
+        """
         seconds = self._limits.seconds
         try:
             async with asyncio.timeout(seconds):
@@ -121,7 +125,8 @@ class Helper:
         (size,) = protocol.HEAD.unpack(await self._process.stdout.readexactly(protocol.HEAD.size))
         if size > protocol.largest(self._limits):
             raise ValueError
-        return await asyncio.to_thread(protocol.answer, await self._process.stdout.readexactly(size))
+        body = await self._process.stdout.readexactly(size)
+        return await asyncio.to_thread(protocol.answer, body, self._values)
 
     async def end(self) -> None:
         """Kill it, and wait until it is gone."""

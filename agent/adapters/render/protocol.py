@@ -12,7 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from agent.adapters.render import failures
+from agent.api.operator import Limits
 from agent.engine.renderers import Rendered, RenderedObject
+from agent.manifests import documents
 from agent.values.errors import DefectError
 from agent.values.expressions import Expression
 from agent.values.generated import Generation
@@ -20,6 +22,8 @@ from agent.values.placeholders import Placeholder
 from agent.values.questions import Question
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agent.api.operator import RenderLimits
     from agent.engine.renderers import Chart, Kustomization, SourceTree
     from agent.values.tree import Object
@@ -27,6 +31,13 @@ if TYPE_CHECKING:
 Answer: TypeAlias = dict[str, Any]
 
 HEAD: Final = struct.Struct(">I")
+_AROUND: Final = 4
+"""Keys and values of a line beside its object."""
+_FIRST: Final = 1_000_000
+"""Of the line before them: paths, questions, expressions."""
+_PART: Final = 64 * 1024
+VALUES: Final = Limits().values
+"""Where nothing else is said."""
 HELLO: Final[dict[str, object]] = {"hello": {}}
 
 
@@ -42,10 +53,34 @@ def frame(request: dict[str, object], *, seconds: int) -> bytes:
     return HEAD.pack(len(body)) + body
 
 
-def answer(body: bytes) -> Answer:
-    """What a frame holds. Raises ValueError, TypeError and RecursionError where it holds something else."""
+def answer(body: bytes, most: int) -> Answer:
+    """What a frame holds. Raises ValueError, TypeError and RecursionError where it holds something else.
+
+    LimitError for objects of more keys and values than `most`, of which a few bytes take some hundred once they are read.
+    """
     first, *objects = body.split(b"\n")
+    if _exceed(objects, most + _AROUND * len(objects)) or _exceed([first], _FIRST):
+        raise documents.many_values(most)
     return {**json.loads(first), "objects": [json.loads(each) for each in objects]}
+
+
+def _exceed(lines: list[bytes], most: int) -> bool:
+    return sum(map(_size, lines)) > most and sum(_size(part) for each in lines for part in _without_texts(each)) > most
+
+
+def _size(line: bytes) -> int:
+    """Keys and values, beside the outermost one; more where texts have the marks of JSON."""
+    marks = sum(map(line.count, (b":", b",", b"{", b"[")))
+    return marks - line.count(b"{}") - line.count(b"[]")
+
+
+def _without_texts(line: bytes) -> Iterator[bytes]:
+    """JSON with zeros in place of texts, a part at a time: small ones take many times their bytes where they are set apart."""
+    bare, within = line.replace(b"\\\\", b"").replace(b'\\"', b""), False
+    for at in range(0, len(bare), _PART):
+        pieces = bare[at : at + _PART].split(b'"')
+        yield b"0".join(pieces[within::2])
+        within ^= len(pieces) % 2 == 0
 
 
 def put(sources: SourceTree) -> dict[str, object]:

@@ -32,7 +32,7 @@ _BLIND_SECONDS: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`seconds` it lives from now; 0 where that is not ours to know. `mark` tells one version of a file from another."""
+    """`seconds` it lives from now; 0 where that is not ours to know. `mark` distinguishes one version of a file from another."""
 
     secret: Secret
     seconds: float = 0.0

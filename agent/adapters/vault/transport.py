@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.cookiejar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +13,8 @@ def session(*, workers: int, verify: bool | str, certificate: tuple[str, str] | 
 
     `verify` may be the PEM file of a private CA, or a folder of them; `certificate` is two PEM files, the client's and its key's.
     """
+    import http.cookiejar  # noqa: PLC0415
+
     import requests  # noqa: PLC0415
 
     from agent.adapters.bounds import answers  # noqa: PLC0415

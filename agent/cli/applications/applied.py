@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from agent.adapters.kubernetes import records
 from agent.adapters.kubernetes.resources import APPLICATION, SERVICE_ACCOUNT
 from agent.api import application as applications
+from agent.cli.cluster.reports import Report
 from agent.controllers.tasks import AsyncTasks
 from agent.engine.live import LiveFact
 from agent.engine.record import ApplicationRecord, ObjectRecord
@@ -33,7 +34,7 @@ class Applied:
 
     `name` is its namespace and name, `label` what its objects carry, `application` as it stands there, if it is valid. `live` are the
     objects with its label, `kinds` the groups and kinds of which all are known, `applications` every Application's name by uid. `recorded`: the
-    agent's record could be read. `unknown` says what could not, `problems` where that is an error.
+    agent's record could be read; `waits`: the agent waits for a recovery. `unknown` says what could not, `problems` where that is an error.
     """
 
     name: str = ""
@@ -46,6 +47,7 @@ class Applied:
     live: Mapping[ObjectId, LiveFact] = field(default_factory=dict["ObjectId", "LiveFact"])
     kinds: frozenset[tuple[str, str]] = frozenset()
     applications: Mapping[str, str] = field(default_factory=dict[str, str])
+    waits: bool = False
     unknown: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
@@ -81,6 +83,7 @@ async def look(cluster: Cluster, application: Application, agent_namespace: str)
         live=live,
         kinds=kinds,
         applications=applications,
+        waits=Report(found).waits_for_recovery,
         unknown=tuple(looking.unknown),
         problems=tuple(looking.problems),
     )

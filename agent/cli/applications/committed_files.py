@@ -113,10 +113,10 @@ def _texts(snapshot: Snapshot) -> tuple[dict[tuple[str, int], bytes], set[str]]:
 
 
 def _mirror(wanted: Target) -> reading.Mirror | None:
-    """The repository whose root the folder is."""
-    if not (wanted.folder / ".git").exists():
+    """The repository whose root the folder is, unless it has submodules: what they held at another commit is not known here."""
+    if not (wanted.folder / ".git").exists() or any(wanted.modules.values()):
         return None
-    confined = command.Confined(wanted.folder, address_space=wanted.limits.git_bytes, cpu_seconds=_SECONDS)
+    confined = command.confined(wanted.folder, address_space=wanted.limits.git_bytes, cpu_seconds=_SECONDS)
     try:
         found = command.run(
             confined, ["rev-parse", "--absolute-git-dir"], seconds=_SECONDS, cancelled=threading.Event()

@@ -20,7 +20,7 @@ from agent.sops.files import sealed
 from agent.sops.format.groups import unwrap_data_key
 from agent.values import derive
 from agent.values.dataclass import dataclass, replace
-from agent.values.errors import AgentError, DataKeyError, HeldError, LimitError, UnknownKindError
+from agent.values.errors import AgentError, DataKeyError, HeldError, UnknownKindError
 from agent.values.ids import Revision
 from agent.values.problems import Problem, repeated
 from agent.values.secret import PUBLIC, Sealed, Secret
@@ -70,11 +70,11 @@ class Declared:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong, and what waits for it."""
-        told = {problem.object for problem in self.state.problems}
+        reported = {problem.object for problem in self.state.problems}
         waiting = [
             Problem(error, key)
             for key, error in self.state.held.items()
-            if isinstance(error, HeldError) and key not in told
+            if isinstance(error, HeldError) and key not in reported
         ]
         return (*self.locked, *self.state.problems, *waiting)
 
@@ -114,7 +114,7 @@ async def compute(
         secrets |= {**overlays.printed(given, keys, locked, opened), **given.live.values} if keys is not None else {}
         made = await overlays.make(target, parsed, given, cluster, names and names.settling(secrets, unopened))
         parsed = replace(parsed, documents=made[0].documents)
-    _check_count(target, len(parsed.documents))
+    documents.refuse_many(parsed.documents, objects=target.limits.objects, values=target.limits.values)
 
     def merged(kinds: Kinds) -> DesiredState:
         state = compiler.compute(
@@ -154,13 +154,6 @@ def _apart(untrusted: Mapping[str, AgentError]) -> tuple[dict[str, AgentError], 
     """The files that are wrong, and those that no key opens."""
     locked = {path: error for path, error in untrusted.items() if isinstance(error, DataKeyError)}
     return {path: error for path, error in untrusted.items() if path not in locked}, dict(locked)
-
-
-def _check_count(target: Target, found: int) -> None:
-    if found > target.limits.objects:
-        raise LimitError(
-            "the work tree holds more objects than the agent accepts", limit=target.limits.objects, found=found
-        )
 
 
 def _open_values(
@@ -328,7 +321,7 @@ def _template(key: ObjectId, path: Path, leaf: str | float | bool) -> str:
 
 
 def report(problems: Iterable[Problem]) -> int:
-    """Tell each problem on standard error once, with the places that it has; how many there are."""
+    """Report each problem on standard error once, with the places that it has; how many there are."""
     count = 0
     for each in repeated(problems, objects=True):
         places = [_place(problem) for problem in each.problems]
@@ -358,7 +351,7 @@ def _place(problem: Problem) -> str:
 
 
 def warn(warnings: Iterable[Problem]) -> None:
-    """Tell on standard error what is applied and hardly meant."""
+    """Warn on standard error of what is applied and hardly meant."""
     hints: dict[str, None] = {}
     for problem in warnings:
         error = problem.error if problem.object is None else problem.error.with_facts(object=problem.object)

@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _diff(args: argparse.Namespace) -> int:
-    from agent.cli.applications import applied, desired, differences, preview, tree_flags, worktree
+    from agent.cli.applications import applied, desired, differences, preview, survivors, tree_flags, worktree
     from agent.cli.cluster import connection
     from agent.desired.compiler import UnknownChangeError
     from agent.values.dataclass import replace
@@ -116,13 +116,20 @@ async def _diff(args: argparse.Namespace) -> int:
             of = target.application.id.namespace or settings.namespace
             if missing := await applied.missing_account(connected, target.application, of):
                 terminal.warn(missing)
-    state = declared.state.holding(held)
+    waiting, earlier = survivors.expected(declared.state, found, looked)
+    if earlier:
+        named = ", ".join(map(str, earlier[:3])) + (f" and {len(earlier) - 3} more" if len(earlier) > 3 else "")
+        terminal.warn(
+            f"an earlier Application owns {named}: the agent takes over what its key proves, and"
+            " writes nothing until agent recover hands over the rest (RecoveryNeeded)"
+        )
+    state = declared.state.holding({**held, **waiting})
     before = await _before(connected, target, looked)
     prunes = target.application is not None and target.application.spec.prune
     shown = preview.compute(state, before, found, looked, prunes=prunes)
     desired.warn(state.warnings)
     problems = (*looked.problems, *replace(declared, state=state).problems, *denied)
-    return differences.tell(differences.Differences(state, found, shown, looked, problems), target, args.output)
+    return differences.show(differences.Differences(state, found, shown, looked, problems), target, args.output)
 
 
 async def _look(args: argparse.Namespace, connected: Cluster, target: Target) -> Applied:

@@ -55,8 +55,8 @@ class Differences:
         refused = [(each.object, each.error) for each in self.changes.values() if each.wave is not None]
         unread = [(each.id, each.error) for each in found if each.action == "unknown"]
         files = {key: ", ".join(item.files) for key, item in state.everything.items()}
-        told = [Problem(error, key, files[key]) for key, error in (*refused, *unread) if error is not None]
-        self.problems = (*problems, *told)
+        failed = [Problem(error, key, files[key]) for key, error in (*refused, *unread) if error is not None]
+        self.problems = (*problems, *failed)
 
     def action(self, key: ObjectId) -> str:
         """`change` covers what the agent calls update, rotate, heal and adopt."""
@@ -115,7 +115,7 @@ class Differences:
         return (*self._applied.unknown, *also)
 
 
-def tell(diff: Differences, target: Target, output: str) -> int:
+def show(diff: Differences, target: Target, output: str) -> int:
     """Show it all; the exit code."""
     if output != "table":
         terminal.write_data(_as_json(diff), output)

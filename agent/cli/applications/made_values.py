@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from agent.engine import questioning
-from agent.manifests import references
+from agent.manifests import hashed, references
 from agent.manifests.resolve import Pending
 from agent.values import questions
 from agent.values.secret import Sealed, Secret
@@ -30,7 +30,8 @@ def of(
 ) -> dict[str, Secret]:
     """The leaves of an object that are made of opened values, by id.
 
-    What waits for a store or for a file that did not open is `unopened`; None: it is left out. Raises as evaluating does.
+    What waits for a store or for a file that did not open is `unopened`; None: it is left out. So is a hash, whose salt only the agent knows.
+    Raises as evaluating does.
     """
     found: dict[str, Secret] = {}
     deadline = time.monotonic() + _SECONDS
@@ -42,7 +43,7 @@ def of(
             name: secrets.get(each.id) if isinstance(each, Sealed) else each for name, each in behind.inputs.items()
         }
         known = all(isinstance(each, Secret) and each is not unopened for each in inputs.values())
-        if known and not references.find(inputs):
+        if known and not references.find(inputs) and not hashed.asks(behind):
             found[leaf.id] = Pending(behind, inputs).made({}, time.monotonic, deadline)[leaf.id]
         elif unopened is not None:
             found[leaf.id] = unopened

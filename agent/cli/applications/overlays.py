@@ -108,7 +108,7 @@ async def _rendered(target: Target, asked: Render, given: Inputs, cluster: Clust
     from agent.adapters.render.pool import Renderers
 
     served = await _cluster_of(asked, cluster)
-    renderers = Renderers(limits=target.limits.render)
+    renderers = Renderers(limits=target.limits.render, values=target.limits.values)
     try:
         if asked.helm is None or given.values is None:
             assert asked.kustomize is not None

@@ -29,7 +29,7 @@ spec.substitute.from are read with your rights from the cluster that --kubeconfi
 are listed as held. A chart is rendered for that cluster too, or for Kubernetes 1.36 without any custom resources. Nothing else is asked
 of a cluster.
 Nothing is decrypted and no key is needed: a secret shows as <secret sops:FILE#FIELD>, a reference to Vault as it is written.
---verify opens the encrypted files with your keys, found as `agent decrypt` finds them, and tells whether one was altered.
+--verify opens the encrypted files with your keys, found as `agent decrypt` finds them, and says whether one was altered.
 What the agent would hold or refuse is listed on standard error and left out. Secrets and values in the clear, and variables that
 nothing replaces, are listed there too.
 

@@ -120,11 +120,13 @@ class Names:
         resource = (await self.cluster.kinds()).of(key)
         return None if resource is None else await self.cluster.get(resource, key.namespace, key.name)
 
-    def owner(self, key: ObjectId, met: Object) -> Literal["ours", "other", ""]:
+    def owner(self, key: ObjectId, met: Object) -> Literal["ours", "other", "before", ""]:
         claimed = ownership.claimed(met)
         if key in self.looked.live:
             return "ours"
-        return "other" if claimed != self.looked.uid and claimed in self.looked.applications else ""
+        if claimed != self.looked.uid and claimed in self.looked.applications:
+            return "other"
+        return "before" if claimed else ""
 
     def print(self, each: Generated, tree: Object) -> str:
         return engine.printer_of(self.fingerprints, self.looked.uid)(each, tree)

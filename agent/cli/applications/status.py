@@ -28,7 +28,7 @@ examples:
   agent status                                          of the context's namespace
   agent status -A                                       of all namespaces
   agent status web -n shop                              one of them, with everything that failed
-  agent status web -n shop --notes                      what its chart tells you, as helm install does
+  agent status web -n shop --notes                      the notes of its chart, as helm install shows them
   agent status -A --watch                               until Ctrl-C
   agent status -A -o json | jq -r '.[] | select(.ready | not) | .name'
 """
@@ -67,7 +67,7 @@ async def _status(args: argparse.Namespace) -> int:
     async with connection.connect(settings) as connected:
         if args.watch:
             await _watch(args, connected, settings.namespace)
-        return await _tell(args, connected, await _look(args, connected, settings.namespace), settings.namespace)
+        return await _show(args, connected, await _look(args, connected, settings.namespace), settings.namespace)
 
 
 async def _watch(args: argparse.Namespace, connected: Cluster, namespace: str) -> NoReturn:
@@ -83,7 +83,7 @@ async def _watch(args: argparse.Namespace, connected: Cluster, namespace: str) -
             if found != shown:
                 if shown is not None:
                     terminal.begin_again(args.output)
-                await _tell(args, connected, found, namespace)
+                await _show(args, connected, found, namespace)
                 shown = found
         await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -99,7 +99,7 @@ async def _look(args: argparse.Namespace, connected: Cluster, default_namespace:
     return sorted(found, key=lambda each: (each.namespace, each.name))
 
 
-async def _tell(args: argparse.Namespace, connected: Cluster, found: list[Report], default_namespace: str) -> int:
+async def _show(args: argparse.Namespace, connected: Cluster, found: list[Report], default_namespace: str) -> int:
     from agent.cli.cluster import liveness, reports
 
     if args.notes:

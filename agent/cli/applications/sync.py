@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.cli.errors import UsageError
-from agent.values.errors import AgentError, ClusterError, HeldError
-from agent.values.tree import get_text
+from agent.values.errors import AgentError, HeldError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
-
-    from agent.adapters.kubernetes.cluster import Cluster
-    from agent.cli.cluster.reports import Report
-    from agent.values.tree import Object
 
 _DESCRIPTION = """\
 Ask the agent to fetch, compare and apply an Application now instead of at its next interval, and wait until it has. The request is an
@@ -51,10 +45,8 @@ examples:
   agent sync web -n shop --rerun Job/migrate
   agent sync web -n shop --confirm-additions 1f0c3b2a9d4e
 """
-_MANAGER = "signet-sync"
 _RERUN = r"[A-Za-z][A-Za-z0-9-]*(\.[a-z0-9.-]+)?/[a-z0-9][a-z0-9.-]{0,252}"
 _MOST_RERUN = 20
-_PAUSE_SECONDS = 0.3
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -89,9 +81,9 @@ def run(args: argparse.Namespace) -> int:
 
 async def _sync(args: argparse.Namespace) -> int:
     from agent.api import application
-    from agent.cli.cluster import connection, reports
+    from agent.cli.cluster import connection, reports, requests
 
-    seconds = _seconds(args.timeout)
+    seconds = requests.seconds(args.timeout)
     given = {**_confirmed(args), **_rerun(args)}
     settings = connection.settings(args.kubeconfig, args.context)
     async with connection.connect(settings) as connected:
@@ -102,26 +94,17 @@ async def _sync(args: argparse.Namespace) -> int:
                 "the Application is suspended", hint="agent resume first", application=f"{namespace}/{name}"
             )
         application.parse(before.tree)
-        await _request(connected, before, given)
+        await requests.ask(connected, before, given)
         if not args.wait:
             terminal.note(f"asked for a sync of {namespace}/{name}")
             return 0
-        after = await _wait(connected, before, seconds)
+        after = await requests.handled(connected, before, seconds)
     if args.output != "table":
         terminal.write_data(after.as_json(), args.output)
     else:
         reports.table([after])
         reports.failures(after)
     return 0 if after.ready else 1
-
-
-def _seconds(text: str) -> int:
-    from agent.api import durations
-
-    try:
-        return durations.parse(text)
-    except ValueError:
-        raise UsageError("--timeout takes a duration", hint="such as 90s, 5m or 1h", timeout=text) from None
 
 
 def _confirmed(args: argparse.Namespace) -> dict[str, str]:
@@ -156,52 +139,3 @@ def _rerun(args: argparse.Namespace) -> dict[str, str]:
         raise UsageError("too many --rerun flags", limit=_MOST_RERUN)
     words = [*dict.fromkeys(args.rerun), str(time.time_ns())]
     return {names.ANNOTATION_RERUN: " ".join(words)} if args.rerun else {}
-
-
-async def _request(connected: Cluster, report: Report, given: Mapping[str, str]) -> None:
-    """Write the annotations on this very object."""
-    from datetime import UTC, datetime
-
-    from agent.adapters.kubernetes.resources import APPLICATION
-    from agent.api import names
-    from agent.cli.cluster import reports
-
-    requested = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    annotations: Object = {names.ANNOTATION_REQUESTED_AT: requested, **given}
-    await connected.apply(APPLICATION, reports.asked(report, annotations=annotations), manager=_MANAGER)
-
-
-async def _wait(connected: Cluster, before: Report, seconds: int) -> Report:
-    """The Application once our request, or a later one that took its place, was handled. Raises ClusterError."""
-    from agent.api import names
-    from agent.cli.cluster import reports
-    from agent.cli.cluster.liveness import Leases
-
-    terminal.progress(f"waiting for the agent to sync {before.namespace}/{before.name}")
-    started = time.monotonic()
-    leases = Leases(connected)
-    alive: bool | None = None
-    doubted = False
-    while True:
-        report = await reports.get_one(connected, before.namespace, before.name)
-        requested = get_text(report.tree, "metadata", "annotations", names.ANNOTATION_REQUESTED_AT)
-        if get_text(report.status, "lastHandledRequestedAt") == requested:
-            return report
-        alive = alive or await leases.alive()
-        if alive is False:
-            raise ClusterError(
-                "no agent is alive: none renews its Lease",
-                hint="kubectl get pods -n signet-system; the request stays, and the first agent that runs handles it",
-                application=f"{before.namespace}/{before.name}",
-            )
-        if alive is None and leases.silent and not doubted:
-            doubted = True
-            terminal.note(f"no agent has renewed its Lease since {leases.last}; waiting on")
-        if time.monotonic() - started > seconds:
-            raise ClusterError(
-                "the agent did not handle the request in time",
-                hint="is it running? kubectl get pods -n signet-system; a long sync may still be under way",
-                application=f"{before.namespace}/{before.name}",
-                seconds=seconds,
-            )
-        await asyncio.sleep(_PAUSE_SECONDS)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess  # git, to tell which files are ignored
+import subprocess  # git, which knows what files are ignored
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +18,12 @@ from agent.api.helm import Helm
 from agent.api.model import Problem, validate
 from agent.api.render import Kustomize, Render
 from agent.api.sources import Source
-from agent.cli.applications import fetched_bases
+from agent.cli.applications import fetched_bases, submodule_folders
 from agent.cli.applications.fetched_bases import Bases
 from agent.cli.errors import ReadError, UsageError
 from agent.cli.files import content
 from agent.cli.keys import sealing_keys
 from agent.desired import cautions
-from agent.engine import several
 from agent.engine.repositories import Snapshot
 from agent.manifests import listing, places
 from agent.manifests.documents import RENDERED, File, TreeEntry
@@ -59,7 +58,7 @@ class Target:
     `spec` is that of the Application, or of one that only renders the folder that the user named.
     `unsealing`: SealedSecrets are unsealed, as the operator's file says, or because the user gave `sealing_keys`. `people` are the field
     managers of people, `disclosed` the variables that become clear text. `bases` fetches remote bases. `granted` are patterns of the
-    namespaces that the operator's file lets objects go to, `checkouts` the folders of further sources.
+    namespaces that the operator's file lets objects go to, `checkouts` the folders of further sources, `modules` those of submodules.
     """
 
     folder: Path
@@ -77,6 +76,7 @@ class Target:
     disclosed: frozenset[str] = frozenset()
     granted: tuple[str, ...] = places.EVERYWHERE
     checkouts: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -159,7 +159,7 @@ def target(asked: Asked) -> Target:
         Bases(settings.git if asked.operator_file else fetched_bases.settings_for(application), settings.limits),
         _disclosed(settings if asked.operator_file else None, application),
         _granted(settings, application) if asked.operator_file else places.EVERYWHERE,
-        _checkouts(asked.source, application.spec),
+        *_checked_out(folder, _checkouts(asked.source, application.spec), application.spec),
     )
 
 
@@ -254,6 +254,15 @@ def _checkouts(given: Sequence[str], spec: ApplicationSpec) -> dict[str, Path]:
     return found
 
 
+def _checked_out(
+    folder: Path, checkouts: Mapping[str, Path], spec: ApplicationSpec
+) -> tuple[Mapping[str, Path], Mapping[str, tuple[str, ...]]]:
+    """The folders of further sources, and those of submodules."""
+    sources = spec.all_sources.items()
+    found = ((name, submodule_folders.find(checkouts.get(name, folder), each, _not_ignored)) for name, each in sources)
+    return checkouts, dict(found)
+
+
 def _granted(settings: OperatorSettings, application: Application) -> tuple[str, ...]:
     acts_as = destinations.identity(settings.destinations, application.id, application.namespace)
     return destinations.reach(settings.destinations, application.id, acts_as or "serviceAccount")
@@ -271,16 +280,16 @@ def read(wanted: Target) -> Snapshot:
     found: list[File] = []
     refused: list[tuple[str, AgentError]] = []
     size = 0
-    for part in several.parts(wanted.sources, wanted.source.layers):
+    for part in submodule_folders.parts(wanted.sources, wanted.source.layers, wanted.modules):
         folder = wanted.checkouts.get(part.name, wanted.folder)
         selection = listing.Selection(
             part.source, file_bytes=wanted.limits.file_bytes, files=wanted.limits.objects, check=lambda: None
         )
         for layer in listing.layers(part.source):
-            taken, not_taken = selection.of(
-                _entries(folder, layer), layer, lambda entry, folder=folder: _may_be_folder(folder, entry)
-            )
-            refused += [(part.path(path), error) for path, error in not_taken]
+            entries, shown = listing.placed(_entries(folder / part.within, layer), layer, part.within)
+            taken, not_taken = selection.of(entries, shown, lambda entry, folder=folder: _may_be_folder(folder, entry))
+            modules = wanted.modules.get(part.name, ())
+            refused += [(part.path(path), error) for path, error in not_taken if path not in modules]
             size += listing.total(taken)
             if size > wanted.limits.manifest_bytes or len(found) + len(taken) > wanted.limits.objects:
                 raise LimitError("the layers hold more than the agent accepts", layer=layer.path)
@@ -316,10 +325,11 @@ class RenderedFiles:
 def rendered_files(wanted: Target) -> RenderedFiles:
     """Every file that is or may be committed, in whatever folder. Raises ReadError."""
     found: dict[str, TreeEntry] = {}
-    for prefix, folder in (("", wanted.folder), *((f"{name}/", folder) for name, folder in wanted.checkouts.items())):
+    roots = submodule_folders.roots(wanted.folder, wanted.checkouts, wanted.modules)
+    for prefix, folder in roots.items():
         kept = _not_ignored(folder)
         for name, mode, size in _walk(os.fsencode(folder), b"", kept or frozenset(), hidden=True):
-            if kept is None or name in kept:
+            if (kept is None or name in kept) and f"{prefix}{os.fsdecode(name)}/" not in roots:
                 found[prefix + os.fsdecode(name)] = TreeEntry("", size, listing.KINDS.get(mode, "file"))
     return RenderedFiles(wanted, found)
 
@@ -368,7 +378,7 @@ def _walk(
 
 
 def _not_ignored(folder: Path) -> frozenset[bytes] | None:
-    """Paths below a folder that are or may be committed; None where Git cannot tell."""
+    """Paths below a folder that are or may be committed; None where Git does not say."""
     command = ["git", "-c", "core.fsmonitor=false", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     # Of a hook's environment, which may name another repository, nothing is taken.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}

@@ -1,1 +1,1 @@
-"""The cluster as the user reaches it, and what it tells of Applications."""
+"""The cluster as the user reaches it, and what it reports of Applications."""

@@ -8,7 +8,8 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from agent.adapters.kubernetes.lease import LABEL_MEMBER, Terms
+from agent.adapters.kubernetes.leases import LABEL_MEMBER
+from agent.adapters.kubernetes.membership import Terms
 from agent.adapters.kubernetes.resources import LEASE
 from agent.cli import terminal
 from agent.values.errors import AgentError, ForbiddenError
@@ -47,7 +48,7 @@ class Leases:
 
     @property
     def given_up(self) -> bool:
-        """Whether another look tells no more."""
+        """Whether another look would show no more."""
         return self.silent or not self._readable
 
     async def alive(self) -> bool | None:
@@ -69,7 +70,7 @@ class Leases:
         return False if self.silent and not self.recent else None
 
     async def settled(self) -> bool | None:
-        """As `alive`, as soon as another look tells no more."""
+        """As `alive`, as soon as another look would show no more."""
         while True:
             alive = await self.alive()
             if alive is not None or self.recent or self.given_up:
@@ -86,7 +87,7 @@ class Leases:
 
 
 async def warn_where_silent(cluster: Cluster) -> None:
-    """Say that no agent is alive, where that is so: what the Applications tell is then old."""
+    """Warn where no agent is alive: what the Applications report is then old."""
     leases = Leases(cluster)
     if await leases.settled() is False:
         since = f" since {leases.last}" if leases.last else ""

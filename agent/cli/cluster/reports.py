@@ -9,7 +9,7 @@ from agent.api import names
 from agent.cli import terminal
 from agent.cli.errors import UsageError
 from agent.values.dataclass import dataclass
-from agent.values.errors import NotFoundError
+from agent.values.errors import NotFoundError, RecoveryNeededError
 from agent.values.tree import get, get_object, get_text
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from agent.values.tree import Object, Tree
 
 _HEADERS = ("NAMESPACE", "NAME", "READY", "HEALTHY", "DRIFTED", "REVISION", "CHECKED", "OBJECTS", "MESSAGE")
+_RECOVERY = RecoveryNeededError("").reason
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -45,6 +46,11 @@ class Report:
     @property
     def ready(self) -> bool:
         return self.condition("Ready") == "True"
+
+    @property
+    def waits_for_recovery(self) -> bool:
+        """Whether the agent writes nothing of it until objects are handed over."""
+        return any(get_text(each, "reason") == _RECOVERY for each in self.items("failures"))
 
     def condition(self, kind: str) -> str:
         """`True`, `False` or `Unknown`, which it is too before the first report."""
@@ -132,7 +138,7 @@ def table(reports: list[Report]) -> None:
 
 
 def notes(report: Report) -> None:
-    """What the chart of an Application tells its user, each line marked as the chart's: it may say anything, and pretend to be this program."""
+    """The notes of an Application's chart, each line marked as the chart's: it may say anything, and pretend to be this program."""
     text = get_text(report.status, "notes")
     if not text:
         terminal.note(

@@ -1,4 +1,4 @@
-"""Of what type a file is, unless its name tells, and whether it looks encrypted."""
+"""The type of a file whose name does not give it, and whether a file looks encrypted."""
 
 from __future__ import annotations
 

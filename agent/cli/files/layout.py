@@ -114,7 +114,9 @@ def written(
     try:
         if before is None:
             return store.emit(documents, indent=indent)
-        return _told(store.splice(before, documents, file=file, indent=indent, rewrite_metadata=rewrite_metadata), file)
+        return _noted(
+            store.splice(before, documents, file=file, indent=indent, rewrite_metadata=rewrite_metadata), file
+        )
     except EmitError as error:
         raise error.with_facts(file=file) from None
 
@@ -143,7 +145,7 @@ def nearest(
     return stored if alone else before
 
 
-def _told(spliced: Spliced, file: str) -> bytes:
+def _noted(spliced: Spliced, file: str) -> bytes:
     for each in spliced.notes:
         terminal.note(f"{file}:{each.line}: {each.message}")
     return spliced.data

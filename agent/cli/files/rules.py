@@ -13,7 +13,8 @@ from agent.values.errors import AgentError, SopsRulesError
 if TYPE_CHECKING:
     import argparse
 
-    from agent.sops.rules.config import CreationRule, Rules
+    from agent.sops.rules import CreationRule
+    from agent.sops.rules.config import Rules
     from agent.sops.rules.rule_keys import Context
     from agent.sops.stores import Store
 

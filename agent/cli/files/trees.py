@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
-from agent.cli import exit_codes, terminal
+from agent.cli import terminal
 from agent.cli.errors import ConflictingFlagsError, FileMissingError, ReadError
-from agent.cli.files import boundary, content
+from agent.cli.files import content
 from agent.values import system
 from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError
@@ -168,6 +167,9 @@ def _turn(found: Found, work: Work, *, write: bool, config: str | None) -> Resul
         return None
     changed = done.data is not None and done.data != data
     if changed:
+        # Only here, since what is not written leads nowhere.
+        from agent.cli.files import boundary
+
         boundary.check(found.file, config)
     if changed and write and done.data is not None:
         content.write(found.file, done.data, durable=False)
@@ -217,6 +219,8 @@ class _Finder:
             elif not rest and os.path.exists(path):
                 yield path
         else:
+            from fnmatch import fnmatchcase
+
             for entry in self._entries(folder):
                 hidden = entry.name.startswith(".") and not part.startswith(".")
                 if hidden or not fnmatchcase(entry.name, part):
@@ -275,7 +279,7 @@ def _size(entry: os.DirEntry[str]) -> int:
     try:
         return entry.stat(follow_symlinks=False).st_size
     except OSError:
-        return 0  # gone in between, which reading it will tell
+        return 0  # gone in between, which reading it will show
 
 
 # The report
@@ -285,7 +289,7 @@ def _exit_code(asked: Asked, results: Sequence[Result]) -> int:
     """The first failure's, else 1 where `--check` found what would change."""
     for result in results:
         if result.error is not None:
-            return exit_codes.of(result.error)
+            return _code(result.error)
     return int(asked.check and any(result.changed for result in results))
 
 
@@ -301,8 +305,8 @@ def _report(asked: Asked, results: Sequence[Result]) -> int:
     warnings = [(each.file, warning) for each in results for warning in each.warnings]
     for file, warning in warnings:
         terminal.warn(str(warning.with_facts(file=file)))
-    told = [each.error for each in shown if each.error is not None] + [warning for _, warning in warnings]
-    for hint in dict.fromkeys(error.hint for error in told if error.hint):
+    errors = [each.error for each in shown if each.error is not None] + [warning for _, warning in warnings]
+    for hint in dict.fromkeys(error.hint for error in errors if error.hint):
         terminal.hint(hint)
     return code
 
@@ -312,8 +316,15 @@ def _line(result: Result) -> dict[str, object]:
     if result.warnings:
         line["warnings"] = [{"cause": _cause(each), "hint": each.hint} for each in result.warnings]
     if result.error is not None:
-        line |= {"cause": _cause(result.error), "hint": result.error.hint, "exit_code": exit_codes.of(result.error)}
+        line |= {"cause": _cause(result.error), "hint": result.error.hint, "exit_code": _code(result.error)}
     return line
+
+
+def _code(error: AgentError) -> int:
+    # Only here, since few files fail.
+    from agent.cli import exit_codes
+
+    return exit_codes.of(error)
 
 
 def _cause(error: AgentError | None) -> str:

@@ -120,7 +120,7 @@ class _Setup:
 
     def configure(self, name: str, value: str) -> None:
         if _git(*self._config, "--get-all", name) != value:
-            self._tell(f"git config {name} {value}")
+            self._report(f"git config {name} {value}")
             if not self.args.dry_run:
                 self._run(self._config, "--replace-all", name, value)
 
@@ -136,13 +136,13 @@ class _Setup:
                     shown = " --fingerprints" if "--fingerprints" in before else ""
                     wanted = f"{_command()} textconv{shown} --"
                 if before != wanted:
-                    self._tell(f"git config {scope} {name} {wanted}")
+                    self._report(f"git config {scope} {name} {wanted}")
                     if not self.args.dry_run:
                         self._run(("config", scope), "--replace-all", name, wanted)
 
     def forget(self, section: str) -> None:
         if _git(*self._config, "--get-regexp", f"^{section.replace('.', '[.]')}[.]") is not None:
-            self._tell(f"git config --remove-section {section}")
+            self._report(f"git config --remove-section {section}")
             if not self.args.dry_run:
                 self._run(self._config, "--remove-section", section)
 
@@ -175,7 +175,7 @@ class _Setup:
             return
         for sign, some, others in (("-", lines, kept), ("+", kept, lines)):
             for line in (line for line in some if line not in others):
-                self._tell(f"{path}: {sign} {line}")
+                self._report(f"{path}: {sign} {line}")
         if not self.args.dry_run:
             content.write(str(path), "".join(f"{line}\n" for line in kept).encode("utf-8", "surrogateescape"))
 
@@ -192,7 +192,7 @@ class _Setup:
             return top, ()
         return folder, [] if self.args.remove else list(_of_rules(config.path_patterns))
 
-    def _tell(self, message: str) -> None:
+    def _report(self, message: str) -> None:
         self.changed = True
         terminal.line(f"would do: {message}" if self.args.dry_run else message)
 

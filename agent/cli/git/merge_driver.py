@@ -1,4 +1,4 @@
-"""`agent merge-driver`: what Git calls to merge an encrypted file, as `agent git-setup` tells it.
+"""`agent merge-driver`: what Git calls to merge an encrypted file, as `agent git-setup` configures it.
 
 See gitattributes(5), "Defining a custom merge driver". Whatever cannot be merged ends with 1 and leaves our version as it is, which
 Git then calls a conflict.
@@ -67,7 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("base", help="the common ancestor's version; an empty file where there is none")
     parser.add_argument("ours", help="our version, and where the result goes")
     parser.add_argument("theirs", help="their version")
-    parser.add_argument("path", help="what the file is called, which tells its type")
+    parser.add_argument("path", help="the file's name, which gives its type")
     parser.add_argument("marker_size", nargs="?", type=int, default=_SIZE, help="length of conflict markers")
     key_sources.add_order_option(parser)
     key_sources.add_options(parser)
@@ -211,9 +211,9 @@ class _Work:
         if ours.side is not None and theirs.side is not None:
             keys = merge_keys.merge(base.side, ours.side, theirs.side, file=self.path)
             if ours.side.data_key != theirs.side.data_key:
-                self._note_anew("the sides have different data keys")
+                self._note_again("the sides have different data keys")
             elif keys.data_key is None:
-                self._note_anew("a recipient was removed")
+                self._note_again("a recipient was removed")
             before = _names(ours.side)
             for each in keys.recipients.all:
                 if each not in before:
@@ -257,7 +257,7 @@ class _Work:
                 field=where,
             )
 
-    def _note_anew(self, why: LiteralString) -> None:
+    def _note_again(self, why: LiteralString) -> None:
         terminal.note(f"{self.path}: {why}: a new data key, and everything is encrypted again")
 
     def _encrypted(self, documents: Sequence[Mapping], metadata: Metadata, data_key: Secret, ivs: Ivs) -> list[Mapping]:

@@ -95,18 +95,18 @@ class _Resolving:
         """The file with one side's values, or with what the editor leaves of both."""
         mine = self._read(ours)
         if self.args.ours:
-            self._tell(mine.found)
+            self._report(mine.found)
             return self._encrypt(mine, ours)
         other = self._read(theirs)
         if self.args.theirs:
-            self._tell(mine.found)
+            self._report(mine.found)
             return self._encrypt(other, theirs)
         if self.store.single:
             raise MergeError("a binary file has no parts to show", hint="use --ours or --theirs", file=self.file)
         if self.args.plaintext:
             terminal.warn(f"{self.file} holds plaintext now: do not git add it before agent resolve {self.file}")
             return markers.marked(self._shown(mine, other, ours), self._shown(other, mine, theirs))
-        self._tell(mine.found)
+        self._report(mine.found)
         shown = markers.marked(
             self._written(mine.found.plain.documents, ours), self._written(other.found.plain.documents, theirs)
         )
@@ -124,7 +124,7 @@ class _Resolving:
         if read.found.verified and not read.found.in_clear:
             terminal.note(f"{self.file}: there is nothing to resolve")
             return None
-        self._tell(read.found)
+        self._report(read.found)
         return self._encrypt(read, data)
 
     def _read(self, data: bytes) -> _Read:
@@ -132,7 +132,7 @@ class _Resolving:
         data_key = self.keys.data_key(encrypted.metadata.data_key, file=self.file)
         return _Read(encrypted, mixed.read(encrypted, data_key), data_key)
 
-    def _tell(self, found: MixedFile) -> None:
+    def _report(self, found: MixedFile) -> None:
         if found.in_clear:
             terminal.note(f"{self.file}: what is in the clear is encrypted (values: {found.in_clear})")
         if not found.verified:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agent.adapters.audit.verify import Report
 
 _DESCRIPTION: Final = """\
-verify tells whether the records of an audit file are those that the agent wrote: nothing edited, removed, moved or cut off.
+verify says whether the records of an audit file are those that the agent wrote: nothing edited, removed, moved or cut off.
 show lists records; it does not verify them.
 
 exit codes of verify: 0 verified, 1 not, 2 it could not be tried
@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = _DESCRIPTION
     parser.epilog = _EXAMPLES
     commands = parser.add_subparsers(dest="action", required=True, metavar="verify | show")
-    verify = commands.add_parser("verify", help="tell whether a file was changed", usage_exit=2)
+    verify = commands.add_parser("verify", help="say whether a file was changed", usage_exit=2)
     verify.add_argument("file", type=Path, help="the audit file")
     verify.add_argument(
         "--anchor", metavar="FILE", help="the agent's ConfigMap signet-audit-<agent> as JSON; - is standard input"

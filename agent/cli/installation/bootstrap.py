@@ -14,11 +14,11 @@ from agent.cli.files import content
 from agent.values.dataclass import dataclass
 from agent.values.errors import AgentError, ConfigError
 from agent.values.secret import Secret
-from agent.values.tree import get_text
+from agent.values.tree import get, get_text
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from agent.adapters.kubernetes.cluster import Cluster
     from agent.adapters.kubernetes.secrets import Secrets
@@ -195,6 +195,8 @@ async def _bootstrap(wanted: _Wanted, args: argparse.Namespace) -> int:
         plan += [] if wanted.rules.exists() else [f"file {wanted.rules}"]
         for each in plan:
             terminal.line(f"create {each}")
+        if wanted.platform:
+            await _look_for_others(cluster, wanted, missing)
         if plan and not args.yes and not terminal.confirmed(f"create these for {wanted.namespace}?"):
             return 1
         for each in missing:
@@ -209,6 +211,29 @@ async def _bootstrap(wanted: _Wanted, args: argparse.Namespace) -> int:
     if wanted.platform:
         terminal.hint(_GRANT.format(namespace=wanted.namespace))
     return 0
+
+
+async def _look_for_others(cluster: Cluster, wanted: _Wanted, missing: Sequence[Object]) -> None:
+    """Name what stands already and gets every right as well. Raises ConfigError where another namespace has them."""
+    from agent.adapters.kubernetes.resources import APPLICATION
+
+    (binding,) = (each for each in wanted.surroundings() if each["kind"] == "ClusterRoleBinding")
+    if binding in missing:
+        for each in await cluster.list(APPLICATION, namespace=wanted.namespace):
+            name = get_text(each, "metadata", "name")
+            terminal.warn(f"Application {wanted.namespace}/{name} stands already, and gets every right in the cluster")
+        return
+    name = get_text(binding, "metadata", "name")
+    live = await cluster.get(await _resource(cluster, binding), "", name)
+    subjects = get(live, "subjects")
+    if wanted.namespace not in [
+        get_text(each, "namespace") for each in (subjects if isinstance(subjects, list) else [])
+    ]:
+        raise ConfigError(
+            "another namespace has the rights of the platform",
+            hint="add the ServiceAccount to the subjects of the ClusterRoleBinding, or delete that",
+            object=f"ClusterRoleBinding {name}",
+        )
 
 
 async def _exists(cluster: Cluster, manifest: Object) -> bool:

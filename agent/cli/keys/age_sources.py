@@ -107,7 +107,7 @@ class Terminal:
         if keep_as:
             _gpg_agent().forget(keep_as)
 
-    def tell(self, message: str) -> None:
+    def show(self, message: str) -> None:
         terminal.note(message)
 
 

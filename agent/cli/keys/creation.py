@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from agent.cli.keys.recipients import Named
     from agent.sops.format.selection import Selector
-    from agent.sops.rules.config import CreationRule, Rules
+    from agent.sops.rules import CreationRule
+    from agent.sops.rules.config import Rules
 
 _MOST_GROUPS = 255
 
@@ -64,7 +65,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def rule_for(whom: Named, what: Choice, config: Rules | None, file: str) -> CreationRule:
     """Whom and what. Raises NoMasterKeyError, SopsRulesError, UsageError, ConflictingFlagsError."""
     from agent.cli.keys import recipients
-    from agent.sops.rules.config import CreationRule
+    from agent.sops.rules import CreationRule
 
     rule = rules.rule_at(config, file, context=recipients.context(whom))
     named = recipients.named(whom)

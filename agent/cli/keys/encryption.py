@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.cli.files import layout
-from agent.cli.keys import fresh, key_sources
+from agent.cli.keys import key_sources
 from agent.sops import stores
 from agent.sops.files import decrypt
 from agent.sops.format.groups import unwrap_data_key, wrap_data_key
@@ -54,7 +54,7 @@ class Keys:
         return self._opened.keys()
 
     def data_key(self, wrapped: WrappedDataKey, *, file: str) -> Secret:
-        """Raises DataKeyError, which tells about every key."""
+        """Raises DataKeyError, with a reason per key."""
         return unwrap_data_key(wrapped, self._masters, file=file, order=self._order, opened=self._opened)
 
     def open(self, encrypted: EncryptedFile, *, ignore_mac: bool = False) -> Opened:
@@ -67,6 +67,9 @@ class Keys:
 
         Raises DataKeyError, RecipientError, NoMasterKeyError, SopsEncryptError.
         """
+        # Only here, since what is opened gets nothing new.
+        from agent.cli.keys import fresh
+
         try:
             wrapped = wrap_data_key(
                 recipients,
@@ -108,6 +111,7 @@ def encrypt_file(
     `metadata` was made for, all `unchanged`, its time and MAC stay too. `source` is the type of file that they come from, where it may be
     another: comments do not survive that. Raises EmptyDocumentError, AlreadyEncryptedError, SopsKeyTypeError, SopsEncryptError, EmitError.
     """
+    from agent.cli.keys import fresh
     from agent.sops.files import encrypt, reopened
 
     if store.flat:
@@ -118,7 +122,7 @@ def encrypt_file(
         metadata,
         data_key,
         file=file,
-        random_bytes=os.urandom,
+        random_bytes=fresh.RandomBytes(),
         lastmodified=fresh.now(),
         ivs=ivs,
     )

@@ -136,19 +136,19 @@ class _Migration:
         sealed, rest = sealed_secrets.split(data, found.file)
         made: list[Made] = []
         if not sealed or self._open(sealed, made, found.file):
-            self._tell(made, found.file, "not migrated")
+            self._report(made, found.file, "not migrated")
             return None
         target = self._target(found.file, mixed=bool(rest))
         kept = target != found.file and _exists(target) and not (self.args.overwrite or self.to_terminal)
         if kept and not self.args.in_place:
-            self._tell(made, target, "kept: the file exists")
+            self._report(made, target, "kept: the file exists")
             return None
         try:
             if kept or target in self.written:
                 raise WriteError("the file exists already", hint="--overwrite replaces it", file=target)
             self._deliver(made, rest, found.file, target)
         except AgentError:
-            self._tell(made, found.file, "not migrated")
+            self._report(made, found.file, "not migrated")
             raise
         return trees.Done("migrated")
 
@@ -165,11 +165,11 @@ class _Migration:
         return self.failed > failed
 
     def fail(self, error: AgentError) -> None:
-        """Tell of a failure, and count it."""
+        """Report a failure, and count it."""
         self.failed += 1
         terminal.error(error)
 
-    def _tell(self, made: list[Made], file: str, result: str) -> None:
+    def _report(self, made: list[Made], file: str, result: str) -> None:
         self.rows += [(each.name, file, result, ", ".join(each.keys)) for each in made]
 
     def _target(self, source: str, *, mixed: bool) -> str:
@@ -190,7 +190,7 @@ class _Migration:
                 terminal.write_bytes(encrypted)
             for each in made:
                 terminal.note(f"{each.name}: opened by {', '.join(each.keys) or 'no key, as it holds no value'}")
-            self._tell(made, source, "printed")
+            self._report(made, source, "printed")
             return
         if not self.args.dry_run:
             config: str | None = self.args.config
@@ -200,7 +200,7 @@ class _Migration:
             if rest and self.args.in_place:
                 boundary.write(source, rest, config)
         self.written.add(target)
-        self._tell(made, target, "would be migrated" if self.args.dry_run else "migrated")
+        self._report(made, target, "would be migrated" if self.args.dry_run else "migrated")
 
     def _encrypt(self, documents: list[Mapping], target: str) -> bytes:
         store = stores.of(target)

@@ -11,7 +11,6 @@ from agent.cli.keys import encryption, key_sources
 from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import results
 from agent.sops import stores
-from agent.sops.files import places
 from agent.sops.files.decrypt import EncryptedFile
 from agent.values.dataclass import dataclass
 from agent.values.errors import NoSuchPlaceError, PlaceShapeError
@@ -64,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     work = _Decrypting(args, flags.typed(layout.Style, args), keys, rules.load(args.config))
     if several:
         return trees.run(asked, work)
-    path = places.parse(args.extract)
+    path = _path(args.extract)
     data = content.read(asked.file) if asked.file is not None else content.read_stdin()
     file: str = args.filename_override or asked.file or "standard input"
     # Without a name there is no suffix to go by, and JSON reads as YAML too.
@@ -76,6 +75,16 @@ def run(args: argparse.Namespace) -> int:
 
         guards.warn_of_plain(args.output)
     return 0
+
+
+def _path(text: str) -> Path:
+    """Of `--extract`; none where the whole file is meant. Raises ExtractPathError."""
+    if not text:
+        return ()
+    # Only here, since most files are decrypted whole.
+    from agent.sops.files import places
+
+    return places.parse(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,8 @@ class _Decrypting:
             documents = opened if reading.before is None else layout.printed(opened, target)
             return layout.written(documents, file=file, store=target, indent=indent, before=reading.before)
         try:
+            from agent.sops.files import places
+
             found = places.find(opened[0], path)
         except (NoSuchPlaceError, PlaceShapeError) as error:
             raise error.with_facts(file=file) from None

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from agent.cli.files.trees import Found
     from agent.cli.secrets.previous import Previous
     from agent.sops.format.groups import Recipients, WrappedDataKey
-    from agent.sops.rules.config import CreationRule, Rules
+    from agent.sops.rules import CreationRule
+    from agent.sops.rules.config import Rules
     from agent.sops.stores import Store
     from agent.values.secret import Secret
     from agent.yaml.edit.originals import YamlOriginal
@@ -62,7 +63,7 @@ _KEPT = "values that did not change keep their ciphertext of the earlier version
 _UNCHANGED = "nothing changed since the earlier version, which stays as it was; --fresh makes everything new"
 _OTHER = "most values differ from the earlier version: a new data key, and every value is encrypted again"
 _RULES = {".sops.yaml", ".sops.yml"}
-_TOLD = (".git", "README")
+_EXEMPT = (".git", "README")
 """How files of a folder begin that are for Git or for readers, whatever a rule says of the folder; so are those in Markdown."""
 
 
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
             Finder(keys, repositories),
         )
         code = trees.run(asked, work) if several else _one(asked, where, work)
-        work.tell()
+        work.report()
     return code
 
 
@@ -175,7 +176,7 @@ class _Encrypting:
     def _wanted(self, file: str, store: Store) -> bool:
         """Whether a file of a folder is one to encrypt: a rule takes it, and one for its path where its type holds no values."""
         name = os.path.basename(file)
-        if name in _RULES or name.startswith(_TOLD) or name.endswith(".md"):
+        if name in _RULES or name.startswith(_EXEMPT) or name.endswith(".md"):
             return False
         if self.config and os.path.samefile(self.config.file, file):
             return False
@@ -265,7 +266,7 @@ class _Encrypting:
         if note:
             self.notes[note] = self.notes.get(note, 0) + 1
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """What is worth knowing of all files, once."""
         for note, count in self.notes.items():
             terminal.note(f"{note} ({counted(count, 'file')})" if count > 1 else note)

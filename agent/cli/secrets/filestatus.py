@@ -26,7 +26,7 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Tell whether a file is encrypted: whether it has sops metadata with a MAC. No key is asked for."
+        "Show whether a file is encrypted: whether it has sops metadata with a MAC. No key is asked for."
     )
     parser.epilog = _EXAMPLES
     parser.add_argument("files", nargs="*", metavar="file", help="the file")

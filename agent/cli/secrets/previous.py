@@ -40,7 +40,7 @@ class Previous:
 
 @dataclass(slots=True)
 class Finder:
-    """`notes` tells of versions that were found and not used, `in_clear` names files that Git has in the clear."""
+    """`notes` is about versions that were found and not used, `in_clear` names files that Git has in the clear."""
 
     keys: Keys
     committed: Committed

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli import terminal
 from agent.cli.errors import ConflictingFlagsError
-from agent.cli.files import boundary, file_types
+from agent.cli.files import file_types
 from agent.values.dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ def deliver(where: Where, file: str | None, data: bytes) -> None:
     """The result of a file."""
     target = file if where.in_place else where.output
     if target:
+        # Only here, since most results are shown.
+        from agent.cli.files import boundary
+
         boundary.write(target, data, where.config)
     else:
         terminal.write_bytes(data)

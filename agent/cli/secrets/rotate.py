@@ -116,7 +116,7 @@ class _Rotating:
         encrypted = decrypt.read(data, file=file, store=source)
         before = encrypted.metadata.data_key.recipients
         after = creation.checked(key_changes.changed(before, add=self.add, remove=self.remove), file=file)
-        self._tell_of_absent(before.groups, file)
+        self._note_absent(before.groups, file)
         guards.warn_of_recipients(self.config, file, after)
         return rewrapping.rotated(
             self.keys,
@@ -129,7 +129,7 @@ class _Rotating:
             ignore_mac=self.args.ignore_mac,
         )
 
-    def _tell_of_absent(self, groups: tuple[tuple[Recipient, ...], ...], file: str) -> None:
+    def _note_absent(self, groups: tuple[tuple[Recipient, ...], ...], file: str) -> None:
         names = {name_of(each) for group in groups for each in group}
         for each in self.remove:
             if name_of(each) not in names:

@@ -40,7 +40,7 @@ examples:
 
 Without --rotate the data key stays, and the file with all its values; so does what a removed recipient knows.
 """
-_TOLD = {"up to date": "already up to date", "left unchanged": "left unchanged", "updated": "synced with new keys"}
+_RESULTS = {"up to date": "already up to date", "left unchanged": "left unchanged", "updated": "synced with new keys"}
 """What sops says of a file."""
 
 
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     done = work.updated(content.read(file), file)
     if done.data is not None:
         boundary.write(file, done.data, args.config)
-    terminal.note(f"File {file} {_TOLD[done.result]}")
+    terminal.note(f"File {file} {_RESULTS[done.result]}")
     return 0
 
 
@@ -99,7 +99,7 @@ class _Updating:
         if not change.any:
             return Done("up to date")
         terminal.note(f"Syncing keys for file {file}")
-        self._tell(change)
+        self._show(change)
         if self.args.dry_run or self.args.check:
             # Reported without a private key; these bytes are never written.
             return Done("updated", b"")
@@ -132,7 +132,7 @@ class _Updating:
         threshold = threshold or min(encrypted.metadata.data_key.threshold, len(groups))
         return creation.checked(Recipients(groups, threshold), file=encrypted.file)
 
-    def _tell(self, change: KeyChange) -> None:
+    def _show(self, change: KeyChange) -> None:
         # Programs that read the report find nothing else on the output.
         say = terminal.note if self.args.report != "table" else terminal.line
         say("The following changes will be made to the file's groups:")

@@ -3,7 +3,7 @@
 sops writes the metadata into every document of a file, and reads the first. But files stand joined in one, each encrypted by itself, with
 clear ones between them, and tools that take document by document open them. A copy of the metadata is known by its MAC, which has an iv
 of its own. What has no metadata in a file of one part, whose first document sops would read, is of it where values are encrypted, and where
-it is not a manifest, since only those are taken document by document: its MAC tells that something was added. All else is clear.
+it is not a manifest, since only those are taken document by document: its MAC shows that something was added. All else is clear.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agent.sops import stores
-from agent.sops.format import stripped
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import SopsFormatError
 
@@ -44,6 +43,9 @@ def of(documents: Sequence[Mapping], *, file: str) -> tuple[Part, ...]:
     if len(documents) < 2:
         bare, metadata = stores.split(documents, file=file)
         return (Part(tuple(range(len(bare))), tuple(bare), metadata),)
+    # Only here, since most files are one document.
+    from agent.sops.format import stripped
+
     found = [stores.split([document], file=file) for document in documents]
     macs = [metadata.mac if metadata is not None else None for _, metadata in found]
     if all(mac is None for mac in macs):

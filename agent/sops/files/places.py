@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from agent.values.tree import Path
     from agent.yaml.nodes import Value
 
-_INDEX = re.compile(r"[+-]?[0-9]{1,18}")
+_INDEX = r"[+-]?[0-9]{1,18}"
 _MOST_EXACT = 1 << 53
 """The largest integer up to which every one is a float64."""
 
@@ -45,7 +45,7 @@ def parse(text: str, *, refusal: type[AgentError] = ExtractPathError) -> Path:
         step = part[:-1]
         if step[:1] in {'"', "'"} and len(step) > 1:
             steps.append(step[1:-1])
-        elif _INDEX.fullmatch(step):
+        elif re.fullmatch(_INDEX, step):
             steps.append(int(step))
         else:
             raise _not_a_path(text, MisfitError if step in {"", '"', "'"} else refusal)

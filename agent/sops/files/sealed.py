@@ -247,15 +247,15 @@ class Sealer:
         if value == "":
             return value
         self.room.take(place, self.file)
-        parts = encrypted_value(value, place, file=self.file)
+        parts, shown = encrypted_value(value, place, file=self.file), place.field
         in_list = isinstance(place.path[-1], int)
         if parts.type == "comment":
             if not in_list:
-                raise SopsFormatError("there is a comment where a value belongs", file=self.file, field=place.field)
-            self.leaves.append(Opaque(parts, place.aad, place.field, None))
+                raise SopsFormatError("there is a comment where a value belongs", file=self.file, field=shown)
+            self.leaves.append(Opaque(parts, place.aad, shown, None))
             return Comment("")
-        leaf = Sealed(self._id(place, str(value)), f"sops:{self.file}#{place.field}", parts.type)
-        self.leaves.append(Opaque(parts, place.aad, place.field, leaf))
+        leaf = Sealed(self._id(shown, str(value)), f"sops:{self.file}#{shown}", parts.type)
+        self.leaves.append(Opaque(parts, place.aad, shown, leaf))
         self.sealed[place.path] = leaf
         return value
 
@@ -263,6 +263,6 @@ class Sealer:
         del place
         return comment
 
-    def _id(self, place: Place, text: str) -> str:
-        parts = [part.encode("utf-8", "surrogateescape") for part in (self.file, str(self.index), place.field, text)]
+    def _id(self, place: str, text: str) -> str:
+        parts = [part.encode("utf-8", "surrogateescape") for part in (self.file, str(self.index), place, text)]
         return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).hexdigest()[:32]

@@ -1,7 +1,7 @@
 """What can be said of an encrypted file without any key: is everything encrypted that should be, and for whom is it.
 
-A finding is an error that is not raised: what is wrong, where, and how to fix it. It never quotes a value. Whether the values are
-those that were encrypted tells the MAC alone (`agent.sops.decrypt`), which takes a key.
+A finding is an error that is not raised: what is wrong, where, and how to fix it. It never quotes a value. Only the MAC
+shows whether the values are those that were encrypted (`agent.sops.decrypt`), which takes a key.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from agent.sops.format.keys import Recipient
     from agent.sops.format.selection import Selection
     from agent.sops.format.walk import Place, Scalar
-    from agent.sops.rules.config import CreationRule
+    from agent.sops.rules import CreationRule
     from agent.yaml.nodes import Comment
 
 TYPES = ("str", "int", "float", "bool", "time", "comment", "bytes")

@@ -11,10 +11,10 @@ from binascii import a2b_base64, b2a_base64
 from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from agent.values.dataclass import dataclass
 from agent.values.errors import DataKeyError, SopsDecryptError, SopsEncryptError, SopsFormatError
+from agent.values.primitives import AESGCM
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
 from agent.yaml import numbers, timestamps
@@ -33,11 +33,10 @@ TAG_SIZE = 16
 PREFIX = "ENC[AES256_GCM,"
 """How every encrypted value begins."""
 
-_USUAL = re.compile(
-    "ENC\\[AES256_GCM,data:([A-Za-z0-9+/=]++),iv:([A-Za-z0-9+/=]++),tag:([A-Za-z0-9+/=]++),type:([a-z]++)\\]"
-)
+_USUAL = re.compile(r"ENC\[AES256_GCM,data:([^,]++),iv:([^,]++),tag:([^,]++),type:([a-z]++)\]")
+"""Without a comma in a part, which base64 has not: to compile its letters three times takes half a millisecond."""
 _FORM = r"ENC\[AES256_GCM,data:(.+),iv:(.+),tag:(.+),type:(.+)\]"
-_INT = re.compile(r"[+-]?[0-9]{1,40}")
+_INT = r"[+-]?[0-9]{1,40}"
 _FLOAT = r"(?i:[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?(inf|infinity)|nan)"
 _BOOLS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "FALSE", "false", "False"), False
@@ -166,7 +165,7 @@ def _typed(text: str, kind: str) -> Text:
             return Comment(text)
         case "bool" if text in _BOOLS:
             return _BOOLS[text]
-        case "int" if _INT.fullmatch(text) and -(1 << 63) <= int(text) < 1 << 63:
+        case "int" if re.fullmatch(_INT, text) and -(1 << 63) <= int(text) < 1 << 63:
             return int(text)
         case "float" if re.fullmatch(_FLOAT, text):
             return float(text)

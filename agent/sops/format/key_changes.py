@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GroupChange:
-    """One group, in the order in which sops tells of it."""
+    """One group, in the order in which sops shows it."""
 
     kept: tuple[Recipient, ...]
     added: tuple[Recipient, ...]

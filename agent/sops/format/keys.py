@@ -212,7 +212,7 @@ def kind_of(key: WrappedKey | Recipient) -> str:  # noqa: PLR0911  # one per kin
 
 
 def name_of(key: WrappedKey | Recipient) -> str:  # noqa: PLR0911  # one per kind
-    """What tells it from others of its kind, as sops writes it: recipient, fingerprint, address, ARN or id."""
+    """What distinguishes it from others of its kind, as sops writes it: recipient, fingerprint, address, ARN or id."""
     match key:
         case AgeRecipient():
             return key.recipient

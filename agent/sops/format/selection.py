@@ -126,7 +126,8 @@ class Selected:
         """Whether the selector has hit a key on this path: `inside` for the parents, or this key."""
         if inside or self._by_comment:
             return inside
-        return self._hits(key)
+        hit = self._known.get(key)
+        return self._hits(key) if hit is None else hit
 
     def marks(self, comment: str) -> bool:
         """Whether a comment is what the selector looks for, so that it decides on the leaves behind it."""

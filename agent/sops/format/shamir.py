@@ -30,7 +30,7 @@ def split(secret: bytes, shares: int, threshold: int, random_bytes: Callable[[in
 
 
 def combine(shares: Sequence[bytes]) -> bytes:
-    """The secret. Wrong or too few shares give a wrong one: nothing in them tells. Raises DataKeyError for what are no shares."""
+    """The secret. Wrong or too few shares give a wrong one, which nothing in them shows. Raises DataKeyError for what are no shares."""
     sizes = {len(share) for share in shares}
     points = [share[-1] for share in shares if share]
     if len(shares) < 2 or len(sizes) != 1 or min(sizes) < 2 or len(set(points)) != len(points) or 0 in points:

@@ -34,7 +34,7 @@ def was_encrypted(text: str) -> bool:
 
 
 def encrypted_line(documents: Iterable[Mapping]) -> int | None:
-    """Where the first encrypted value stands, 1-based (0 where its type of file tells no lines); None where there is none."""
+    """Where the first encrypted value stands, 1-based (0 where its type of file has no line numbers); None where there is none."""
     for document in documents:
         for line, text in _texts(document, 0):
             if was_encrypted(text):

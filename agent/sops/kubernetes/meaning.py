@@ -6,11 +6,11 @@ integer, and `<<` merges (v2: where it stands, over what came before).
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from agent.values.errors import SopsFormatError
 from agent.values.tree import format_path
+from agent.yaml import numbers
 from agent.yaml.nodes import Comment, Mapping, Sequence, Timestamp
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def scalar(value: str | float | bool | Timestamp) -> str | int | float | bool | 
     if isinstance(value, Timestamp):
         return value.text
     if isinstance(value, float):
-        if not math.isfinite(value):
+        if not numbers.is_finite(value):
             return None
         return int(value) if value.is_integer() and abs(value) < 1 << 63 else value
     return value

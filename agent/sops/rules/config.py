@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from agent.sops.format.groups import Recipients
 from agent.sops.format.keys import AzureRecipient, KmsRecipient, kind_of, name_of
 from agent.sops.format.selection import SELECTORS, Selection, matcher
-from agent.sops.rules import rule_keys
+from agent.sops.rules import CreationRule, rule_keys
 from agent.values.dataclass import dataclass
 from agent.values.errors import NoRuleError, SopsFormatError, SopsRulesError
 
@@ -34,18 +34,6 @@ _FLAT = {
 }
 """What a rule calls the kinds of keys whose names are one text or a list."""
 _LARGEST_INDENT = 16
-
-
-@dataclass(frozen=True, slots=True)
-class CreationRule:
-    """Whom a new file is encrypted for, and what of it. The groups are as the rule has them, an empty one too.
-
-    `by_path`: the rule says which paths it is for, so that it is no rule for whatever else there is.
-    """
-
-    recipients: Recipients
-    selection: Selection
-    by_path: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +166,7 @@ def _creation_rule(rule: _Rule, context: Context) -> CreationRule:
 
 
 def _distinct(keys: Iterable[Recipient]) -> tuple[Recipient, ...]:
-    """Each once, by the name that sops tells them by: a role may stand behind its key's ARN or beside it."""
+    """Each once, by the name that sops distinguishes them by: a role may stand behind its key's ARN or beside it."""
     found: dict[tuple[str, str], Recipient] = {}
     for key in keys:
         found.setdefault((kind_of(key), name_of(key)), key)

@@ -200,7 +200,7 @@ class _Plain:
 
 
 def _line(node: Node) -> int:
-    """Where it begins, as far as a scalar in it tells; 0 where none does."""
+    """The line of its first scalar that has one; 0 where none has."""
     while not isinstance(node, Written):
         inside = list(node.values()) if isinstance(node, dict) else node
         if not inside:

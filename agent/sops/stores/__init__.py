@@ -121,7 +121,7 @@ def named(name: str) -> Store:
 
 
 def of(file: str, name: str = "") -> Store:
-    """The store that a file is for by what the user calls it, else by its name; what neither tells is binary, as for sops."""
+    """The store of a file by the type that the user gives, else by its name; binary where neither says, as for sops."""
     if name in NAMES:
         return named(name)
     return named(next((store for suffix, store in _SUFFIXES.items() if file.endswith(suffix)), "binary"))

@@ -77,6 +77,7 @@
     ├── OwnershipConflictError    an object that another Application owns
     ├── HeldError                 an object waits for something it needs
     │   ├── GeneratedValueLostError   a value that was made once does not stand there any more
+    │   ├── RecoveryNeededError       an earlier Application owns it, and nothing proves which that was
     │   └── WaitsError                a commit waits
     │       ├── DependencyNotReadyError   for an Application that it depends on
     │       └── SyncWindowError           for a sync window
@@ -94,10 +95,30 @@ Messages are literals and facts are known to be safe: no text of an exception, a
 comes from Git or a command line (paths, names) is a fact, and its control characters are escaped.
 """
 
-from agent.values.errors.engine import *  # noqa: F403
-from agent.values.errors.inputs import *  # noqa: F403
-from agent.values.errors.rendering import *  # noqa: F403
-from agent.values.errors.root import *  # noqa: F403
-from agent.values.errors.servers import *  # noqa: F403
-from agent.values.errors.settings import *  # noqa: F403
-from agent.values.errors.sops import *  # noqa: F403
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agent.values.errors.engine import *  # noqa: F403
+    from agent.values.errors.inputs import *  # noqa: F403
+    from agent.values.errors.manifests import *  # noqa: F403
+    from agent.values.errors.rendering import *  # noqa: F403
+    from agent.values.errors.root import *  # noqa: F403
+    from agent.values.errors.servers import *  # noqa: F403
+    from agent.values.errors.settings import *  # noqa: F403
+    from agent.values.errors.sops import *  # noqa: F403
+else:
+    _FAMILIES = ("root", "sops", "inputs", "settings", "manifests", "servers", "engine", "rendering")
+
+    def __getattr__(name: str) -> object:
+        """A class, whose family is loaded when one of it is asked for: commands on secrets need the first ones."""
+        for family in () if name.startswith("_") else _FAMILIES:
+            found = vars(import_module(f"{__name__}.{family}"))
+            if name in found:
+                # All of the family, so that the next one of it is not looked for.
+                globals().update((each, kind) for each, kind in found.items() if not each.startswith("_"))
+                return found[name]
+        raise AttributeError(name)
+
+    def __dir__() -> list[str]:
+        return sorted({name for family in _FAMILIES for name in vars(import_module(f"{__name__}.{family}"))})

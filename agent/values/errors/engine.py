@@ -16,6 +16,9 @@ class HeldError(AgentError): ...
 class GeneratedValueLostError(HeldError): ...
 
 
+class RecoveryNeededError(HeldError): ...
+
+
 class WaitsError(HeldError):
     """Why a commit may not run now. It ends by itself: nothing is wrong with the Application."""
 

@@ -19,7 +19,7 @@ class AgentError(Exception):
     """A message that is a literal, facts that are known to be safe, and a hint of what to do."""
 
     case: LiteralString = ""
-    """Which of several cases of its class this is, where a command tells them apart by its exit code."""
+    """Which of several cases of its class this is, where a command distinguishes them by its exit code."""
     transient: bool = False
     """Whether the same call may succeed later without anybody changing anything."""
     usual_hint: ClassVar[LiteralString] = ""

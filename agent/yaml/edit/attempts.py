@@ -1,7 +1,7 @@
 """Any change to the tree of any file, spliced into its text by the spans of its nodes.
 
-What comes out is always parsed and compared: a part that cannot be spliced is rewritten, at last the whole file as `write.yaml` does, and
-a note tells.
+What comes out is always parsed and compared: a part that cannot be spliced is rewritten, at last the whole file as `write.yaml` does, with
+a note.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from agent.yaml.edit.originals import says
 from agent.yaml.edit.rewriter import Rewriter
 from agent.yaml.matching import comments_of, same, same_documents
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
-from agent.yaml.read.spans import BREAKS, comments
+from agent.yaml.read.spans import comments
+from agent.yaml.scalars import BREAKS
 from agent.yaml.write import fragments
 
 if TYPE_CHECKING:

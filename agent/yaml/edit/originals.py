@@ -11,14 +11,14 @@ from agent.values.errors import YamlError
 from agent.yaml.limits import Limits, check_text
 from agent.yaml.matching import same_documents
 from agent.yaml.read import lines
-from agent.yaml.read.spans import BREAKS, Lines
+from agent.yaml.scalars import BREAKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence as List
 
     from agent.yaml.nodes import Mapping
     from agent.yaml.read.recording import Recorder
-    from agent.yaml.read.spans import DocumentSpan, Node
+    from agent.yaml.read.spans import DocumentSpan, Lines, Node
     from agent.yaml.write.fragments import Layout
 
 _BREAK = f"\r\n|[{BREAKS}]"
@@ -45,6 +45,9 @@ class Text:
     @cached_property
     def lines(self) -> Lines:
         """Where its lines begin and end."""
+        # Only here, since most changes do without.
+        from agent.yaml.read.spans import Lines
+
         return Lines(self.text)
 
     def encode(self, text: str, *, complete: bool) -> bytes:

@@ -10,7 +10,8 @@ from agent.yaml.edit.edits import Edits, Note, Path
 from agent.yaml.edit.items import Items, Place
 from agent.yaml.matching import comments_of, match, positions, same
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
-from agent.yaml.read.spans import BREAKS, Kind
+from agent.yaml.read.spans import Kind
+from agent.yaml.scalars import BREAKS
 from agent.yaml.write import fragments
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
-from agent.yaml.read.spans import BREAKS
+from agent.yaml.scalars import BREAKS
 from agent.yaml.write import fragments, styles
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def reencrypted(text: str, lines: Lines, node: Node, old: str, new: str) -> list
 
 
 def decrypted(text: str, lines: Lines, node: Node, new: Scalar, *, flow: bool, layout: Layout) -> list[Edit] | None:
-    """Put a value where its ciphertext stands, in the style that it had; None where the ciphertext does not tell."""
+    """Put a value where its ciphertext stands, in the style that it had; None where the ciphertext does not show it."""
     if not isinstance(new, str):
         return None
     if flow:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 Items: TypeAlias = "tuple[Entry | Comment, ...] | tuple[Value | Comment, ...]"
 
 _WORD = re.compile(rf"{lines.CIPHERTEXT}|[A-Za-z0-9_/][A-Za-z0-9_./+=-]*+")
-_NOTE = re.compile("[ -~]*+")
+_NOTE = "[ -~]*+"
 _MARKS = frozenset("'\"|#")
-_DASHES = re.compile(r"\ *+(?:- )*+")
+_DASHES = r"\ *+(?:- )*+"
 
 
 class _RestructuredError(Exception):
@@ -100,7 +100,7 @@ class _Substitution:
 
     def _unusual(self, start: int, end: int, old: Value | Comment, new: Value | Comment) -> None:
         if isinstance(old, Comment) and isinstance(new, Comment):
-            self._sure &= _NOTE.fullmatch(new.text) is not None
+            self._sure &= re.fullmatch(_NOTE, new.text) is not None
             self._edits.append((start, end, "#" + new.text))
         elif (
             start < 0 or isinstance(old, Comment | Mapping | Sequence) or isinstance(new, Mapping | Sequence | Comment)
@@ -120,7 +120,7 @@ class _Substitution:
         if self._rewriter is None:
             self._rewriter = Rewriter(self._text, Lines(self._text), self._layout(), frozenset(), self._indent)
         line = self._text.rfind("\n", 0, start) + 1
-        dashes = _DASHES.match(self._text, line, start)
+        dashes = re.compile(_DASHES).match(self._text, line, start)
         column = dashes.end() - line if dashes else 0
         # An item of a list stands behind its dash, and its list where that is.
         place = Place(column - 2 if line + column == start else column, start)

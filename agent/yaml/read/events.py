@@ -99,7 +99,7 @@ def _events(data: bytes) -> Iterator[Event]:
 class Stream:
     """The events of one text.
 
-    While iterating, `replayed` tells whether the event came out of an alias and `aliased` whether it begins what one names;
+    While iterating, `replayed` says whether the event came out of an alias and `aliased` whether it begins what one names;
     `alias` is the alias itself at the first event of one that stands in the text.
     """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from typing import Any, NoReturn, cast
 
@@ -127,7 +126,7 @@ def _integer(text: str) -> int | float:
 
 def _real(text: str) -> float:
     value = float(text)
-    if math.isinf(value):
+    if not numbers.is_finite(value):
         raise _NumberError
     return numbers.exactly(text, value)
 

@@ -32,8 +32,7 @@ _LINE = re.compile(
         (?:(?P<key>{_KEY}):(?=[\ \n]|\Z))?
         (?:(?(key)\ |(?(dash)|(?!)))
             (?:
-                (?P<ciphertext>{CIPHERTEXT})
-              | '(?P<single>(?:[^'\n]++|'')*+)'
+                '(?P<single>(?:[^'\n]++|'')*+)'
               | "(?P<double>[^"\\\n]*+)"
               | (?P<literal>\|[+-]?+)
               | (?P<empty>\{{\}}|\[\])
@@ -291,9 +290,8 @@ class _Reader:
             start, end = found.span("double")
             value, start, end = found["double"], start - 1, end + 1
         else:
-            name = "ciphertext" if found["ciphertext"] else "plain"
-            start, end = found.span(name)
-            value = plain_v3(found[name])
+            start, end = found.span("plain")
+            value = plain_v3(found["plain"])
         self._leaves += (start, end)
         return value
 

@@ -6,7 +6,6 @@ conversion: `1.0` and `1e3` are integers, as encoding/json prints them without a
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast
 
@@ -228,7 +227,7 @@ class _Builder:
             self._fail_merge(event)
         value = self._resolve(event)
         if isinstance(value, float):
-            if not math.isfinite(value):
+            if not numbers.is_finite(value):
                 self._source.fail("infinity and NaN cannot be written in JSON; quote the value", event.start_mark)
             if value.is_integer() and numbers.INT64_MIN <= value <= numbers.INT64_MAX:
                 value = int(value)

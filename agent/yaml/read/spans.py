@@ -12,10 +12,11 @@ from enum import Enum
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from agent.yaml.scalars import BREAKS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-BREAKS = "\n\r\x85\u2028\u2029"
 _PROPERTIES = r"(?:!<[^>]*>|[&!][^\s,\[\]{}]*|\s+|(?<=\s)#[^\n\r\x85\u2028\u2029]*)*"
 _BLANKS = f" \t{BREAKS}"
 _BREAK = f"\r\n|[{BREAKS}]"

@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import base64
-import math
 import re
+from binascii import b2a_base64
 from typing import TYPE_CHECKING
 
 from agent.values.dataclass import dataclass
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from agent.yaml.matching import Item
     from agent.yaml.nodes import Key, Scalar, Value
 
-_CIPHERTEXT = re.compile(r"ENC\[[A-Za-z0-9_]+(?:[:,][A-Za-z0-9_./+=-]+)+\]")
+_CIPHERTEXT = r"ENC\[[A-Za-z0-9_]+(?:[:,][A-Za-z0-9_./+=-]+)+\]"
 _FLOW_SAFE = r"[A-Za-z_/][A-Za-z0-9_./+@-]*"
 _INVALID = "[\ud800-\udfff]"
 _BEYOND = "([\U00010000-\U000effff])"
@@ -68,7 +67,7 @@ def _text(text: str, quote: str, *, flow: bool) -> str:
     if quote == "" and not flow and is_ciphertext(text):
         return text
     if _is_invalid(text):
-        return "!!binary " + base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()
+        return "!!binary " + b2a_base64(text.encode("utf-8", "surrogateescape"), newline=False).decode()
     # Readers take what is beyond the first plane as it is, though sops escapes it.
     analysis = styles.analyze(text if text.isascii() else re.sub(_BEYOND, "\u00e9", text))
     if quote == "'" and analysis.single and not analysis.multiline:
@@ -90,7 +89,7 @@ def _is_invalid(text: str) -> bool:
 
 def is_ciphertext(text: str) -> bool:
     """Whether a text looks like a value that SOPS encrypted: as it is, and between quotes of any kind, it means itself."""
-    return _CIPHERTEXT.fullmatch(text) is not None
+    return re.fullmatch(_CIPHERTEXT, text) is not None
 
 
 def _json_text(text: str) -> str:
@@ -104,7 +103,7 @@ def _json_text(text: str) -> str:
 
 
 def _real(value: float, *, quoted: bool) -> str:
-    text = numbers.json_text(value) if quoted and math.isfinite(value) else numbers.float_text(value)
+    text = numbers.json_text(value) if quoted and numbers.is_finite(value) else numbers.float_text(value)
     if repr(plain(text, Dialect.V3)) == repr(value):
         return text
     # As Go prints it, a whole float is read again as an integer.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 from agent.values.errors import EmitError
@@ -56,10 +55,10 @@ def _scalar(value: str | float | bool | Timestamp | None) -> str:
     if isinstance(value, Timestamp):
         return _quote(value.text)
     if isinstance(value, float):
-        if not math.isfinite(value):
+        if not numbers.is_finite(value):
             raise EmitError("infinity and NaN cannot be written in JSON")
         # sops writes `-0`, which is read back as an integer without a sign: the MAC would not fit.
-        return numbers.json_text(value) if value or math.copysign(1, value) > 0 else "-0.0"
+        return "-0.0" if repr(value) == "-0.0" else numbers.json_text(value)
     return str(value)
 
 

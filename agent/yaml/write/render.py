@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from agent.values.errors import YamlError
@@ -92,7 +91,7 @@ def _inline(value: Leaf) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        if not math.isfinite(value):
+        if not numbers.is_finite(value):
             raise YamlError("infinity and NaN cannot be written in a manifest")
         return numbers.json_text(value)
     return _quoted(value)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import math
 import re
+from binascii import b2a_base64
 from functools import lru_cache
 
 from agent.values.dataclass import dataclass
@@ -14,7 +13,8 @@ from agent.yaml.scalars import Dialect
 
 # Words of printable ASCII that begin as no indicator does, without `: ` and ` #`: nearly every text. Nothing is tried twice.
 _SAFE = re.compile(r"""[A-Za-z0-9_/](?:[!-9;-~]++|:(?=[!-~])| ++(?=[!"$-~]))*+""", re.ASCII)
-_BASE60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?", re.ASCII)
+_BASE60 = r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"
+_OF_BASE60 = "0123456789_:.+-"
 _BREAK = "\n\r\x85\u2028\u2029"
 _UNPRINTABLE_ASCII = "[^\t\n -~]"
 _UNPRINTABLE = "[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]"
@@ -58,27 +58,28 @@ def form(value: Scalar) -> Form:
         return Form(value.text)
     if isinstance(value, float):
         # sops writes `-0`, which is read back as an integer without a sign: the MAC would not fit.
-        return Form(numbers.float_text(value) if value or math.copysign(1, value) > 0 else "-0.0")
+        return Form("-0.0" if repr(value) == "-0.0" else numbers.float_text(value))
     return Form(str(value))
 
 
 def _text_form(text: str) -> Form:
     if not text.isascii() and re.search(_INVALID, text):
-        packed = base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()
+        packed = b2a_base64(text.encode("utf-8", "surrogateescape"), newline=False).decode()
         if len(packed) < 70:
             return Form(packed, tag="!!binary")
         return Form("".join(f"{packed[at : at + 70]}\n" for at in range(0, len(packed), 70)), "|", "!!binary")
     if text == "<<":
         return Form(text, tag="!!merge")
     if "\n" in text:
-        # Behind a tab a block scalar cannot tell its indentation; sops writes null there, and the value is lost.
+        # Behind a tab a block scalar cannot show its indentation; sops writes null there, and the value is lost.
         return Form(text, '"' if text[0] == "\t" else "|")
     return Form(text, "plain" if is_text(text, Dialect.V3) else '"')
 
 
 def is_text(text: str, dialect: Dialect) -> bool:
     """Whether an unquoted scalar would be read as this text, by the dialect and by readers of YAML 1.1."""
-    if text in scalars.OLD_BOOLS or _BASE60.fullmatch(text):
+    # Few texts are of such characters alone, and the pattern takes its time to compile.
+    if text in scalars.OLD_BOOLS or (not text.strip(_OF_BASE60) and re.fullmatch(_BASE60, text)):
         return False
     return text != "" and isinstance(scalars.plain(text, dialect), str)
 

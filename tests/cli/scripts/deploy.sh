@@ -1,6 +1,6 @@
 #!/bin/sh
-# Somebody's script around sops: it makes, deploys, backs up and rotates the secrets of a shop. Whatever it prints it prints in the
-# clear or as a count, so that two runs of it can be compared. RECIPIENT and SECOND are age recipients, whose keys are at hand.
+# A user's script around sops: it makes, deploys, backs up and rotates the secrets of a shop. It prints everything in the
+# clear or as a count, so that two runs of it can be compared. RECIPIENT and SECOND are age recipients, whose keys it has.
 set -eu
 
 say() { printf '%s\n' "$*"; }
@@ -91,7 +91,7 @@ sops -d my.ini
 
 say "== run"
 sops exec-env app.env 'echo "$API_KEY $DEBUG $MOTD"'
-sops exec-env --pristine app.env 'echo "$API_KEY ${RECIPIENT-nobody}"'
+sops exec-env --pristine app.env 'echo "$API_KEY ${RECIPIENT-unset}"'
 sops exec-file k8s/db.yaml 'grep -c password {}'
 sops exec-file --no-fifo --filename db.yaml k8s/db.yaml 'basename {}; wc -l <{}; wc -l <{}'
 sops exec-file --output-type dotenv app.env 'cat {}' | sort

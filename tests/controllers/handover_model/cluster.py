@@ -153,7 +153,7 @@ class Cluster:
             raise StaleObjectError("the application is another one")
         if found.get("status") != status:
             self._server.put(key, {**found, "status": status})
-        self._agent.remember("told")
+        self._agent.remember("reported")
         self._agent.world.journal.landed(sent, changed=True)
 
     async def event(self, application: ApplicationId, *, kind: str, reason: str, message: str) -> None:

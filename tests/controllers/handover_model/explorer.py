@@ -50,7 +50,7 @@ class Found:
     """What went wrong in which order, and how many orders were looked at until then."""
 
     wrong: tuple[str, ...]
-    told: tuple[str, ...]
+    happened: tuple[str, ...]
     orders: int
 
 
@@ -60,7 +60,7 @@ def explore(story: Story, differences: int) -> Found:
     applied = World(replace(story, setup=beforehand(story.waits), steps=(), preference=("first",)), Chooser((), 0, {}))
     wrong = applied.run()
     if wrong:
-        return Found(tuple(wrong), tuple(applied.story_told), 0)
+        return Found(tuple(wrong), tuple(applied.happened), 0)
     waiting: deque[tuple[tuple[int, int], ...]] = deque([()])
     orders = 0
     while waiting:
@@ -71,7 +71,7 @@ def explore(story: Story, differences: int) -> Found:
         wrong = world.run()
         orders += 1
         if wrong:
-            return Found(tuple(wrong), tuple(world.story_told), orders)
+            return Found(tuple(wrong), tuple(world.happened), orders)
         if left:
             first = order[-1][0] + 1 if order else 0
             waiting += [
@@ -79,4 +79,4 @@ def explore(story: Story, differences: int) -> Found:
                 for at in range(first, len(chooser.places))
                 for other in range(1, chooser.places[at])
             ]
-    return Found((), tuple(world.story_told), orders)
+    return Found((), tuple(world.happened), orders)

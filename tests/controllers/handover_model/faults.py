@@ -13,12 +13,13 @@ from agent.values.ids import Revision
 from handover_model import records, sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pytest
 
     from agent.engine.context import Run
     from agent.engine.ports import Ports, WatchEvent
+    from agent.engine.several import Origin
     from agent.engine.state import State
     from agent.values.tree import Object
 
@@ -103,11 +104,10 @@ def source_not_read(patch: pytest.MonkeyPatch) -> None:
     """Who takes an Application goes on from what the record says was applied last."""
     check = commits.check
 
-    async def of_record(run: Run, state: State) -> State:
+    async def of_record(run: Run, state: State) -> tuple[State, Sequence[Origin]]:
         newest = run.ledger.record.newest
-        return (
-            await check(run, state) if state.desired is not None or newest is None else replace(state, checked=newest)
-        )
+        known = state.desired is not None or newest is None
+        return await check(run, state) if known else (replace(state, checked=newest), ())
 
     patch.setattr(commits, "check", of_record)
 

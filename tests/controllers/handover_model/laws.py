@@ -94,7 +94,7 @@ class Journal:
         self.newest = max(self.newest, commit)
 
     def _in_flight(self, sent: Sent) -> bool:
-        """Whether it was sent before another agent took the Application, or so soon afterwards that nobody could know."""
+        """Whether it was sent before another agent took the Application, or so soon afterwards that its sender could not know."""
         later = [(at, step) for agent, at, step, _ in self.takes if agent is not sent.agent]
         return bool(later) and (sent.step <= later[-1][1] or sent.at < later[-1][0] + IN_FLIGHT_SECONDS)
 
@@ -133,16 +133,18 @@ def _status(world: World, owner: Agent, commit: int) -> None:
 
 def _trail(world: World) -> None:
     """Each intent has one outcome, each write an intent and an outcome, and what is called done was done."""
-    told: Counter[tuple[str, str, ObjectId]] = Counter()
+    open_intents: Counter[tuple[str, str, ObjectId]] = Counter()
     done: Counter[tuple[str, ObjectId]] = Counter()
     for agent, entry in world.journal.trail:
         if entry.object is not None and not agent.killed:
-            told[agent.name, entry.run, entry.object] += {"intent": 1, "outcome": -1, "event": 0}[entry.phase]
+            open_intents[agent.name, entry.run, entry.object] += {"intent": 1, "outcome": -1, "event": 0}[entry.phase]
             if entry.phase == "outcome" and entry.result == "ok" and entry.action != "leave":
                 done[agent.name, entry.object] += 1
     wrong = world.journal.wrong
     wrong += [
-        f"{name}: {count} more intents than outcomes for {key.name}" for (name, _, key), count in told.items() if count
+        f"{name}: {count} more intents than outcomes for {key.name}"
+        for (name, _, key), count in open_intents.items()
+        if count
     ]
     landed = Counter((sent.agent.name, sent.key) for sent in world.journal.landed_writes if not sent.agent.killed)
     for name, key in landed.keys() | done.keys():

@@ -52,7 +52,7 @@ class Records:
                 self._agent.world.journal.recorded(sent, decoded(self._agent.world.shards.texts, application))
 
     def is_current(self, shard: str) -> bool:
-        """Whether nobody wrote a shard since it was read or written here."""
+        """Whether no other agent wrote a shard since it was read or written here."""
         return self._versions.get(shard) == self._agent.world.shards.version_of(shard)
 
     def _land(self, shard: str, text: str) -> None:

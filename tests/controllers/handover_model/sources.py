@@ -49,7 +49,16 @@ class Git:
     async def fetch(self, source: object, credential: object, asked: object = None) -> Revision:
         return Revision(commit_of(self._agent.world.head), "main", "dev", 0)
 
-    async def files(self, source: object, credential: object, commit: str, known: object = ()) -> Snapshot:
+    async def files(
+        self,
+        source: object,
+        credential: object,
+        commit: str,
+        known: object = (),
+        within: str = "",
+        *,
+        most: object = None,
+    ) -> Snapshot:
         return Snapshot(self._agent.world.files[int(commit[:12])])
 
     async def tree(self, source: object, credential: object, commit: str) -> Mapping[str, TreeEntry]:
@@ -117,7 +126,12 @@ class Metrics:
     def healed(self, seconds: float) -> None: ...
     def held(self, application: ApplicationId, reasons: Mapping[str, int]) -> None: ...
     def waits(self, application: ApplicationId, reasons: Mapping[str, int]) -> None: ...
+    def refused(self, application: ApplicationId, reason: str) -> None: ...
     def synced(self, application: ApplicationId, unix_seconds: float) -> None: ...
+    def queued(self, namespace: str, runs: int) -> None: ...
+    def waited(self, seconds: float) -> None: ...
+    def began(self, application: ApplicationId, unix_seconds: float) -> None: ...
+    def ended(self, application: ApplicationId, unix_seconds: float) -> None: ...
 
 
 class NoCredentials:
@@ -125,6 +139,9 @@ class NoCredentials:
         return None
 
     async def base(self, application: object, url: str) -> None:
+        return None
+
+    async def submodule(self, application: object, source: str, url: str) -> None:
         return None
 
     def invalidate(self, application: object) -> None: ...

@@ -53,7 +53,7 @@ def look(name: str, *, seconds: float = 0.0) -> Step:
 
 
 def expire(name: str, *, seconds: float = 15.0) -> Step:
-    """Nobody has seen an agent renew its Lease for so long that it counts as dead; the others find that as they look."""
+    """The others have not seen an agent renew its Lease for so long that it counts as dead; they notice when they look."""
 
     def do(agent: Agent) -> None:
         agent.world.live = tuple(each for each in agent.world.live if each != agent.identity)

@@ -1,4 +1,4 @@
-"""An event loop without a clock: when no task can go on, whoever drives it decides what happens next."""
+"""An event loop without a clock: when no task can go on, its driver decides what happens next."""
 
 from __future__ import annotations
 

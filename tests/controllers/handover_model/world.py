@@ -95,7 +95,7 @@ class World:
         self.head = 1
         self.shards = Shards()
         self.steps = 0
-        self.story_told: list[str] = []
+        self.happened: list[str] = []
         self._chooser = chooser
         self._waits = story.waits
         self._pause = story.pause
@@ -173,7 +173,7 @@ class World:
             if chosen is None:
                 self._over.set_result(None)
                 return
-        self.story_told.append(options[chosen][0])
+        self.happened.append(options[chosen][0])
         options[chosen][1]()
 
     def _open_gates(self) -> list[tuple[Agent, Gate]]:

@@ -1,6 +1,6 @@
 """An agent that reconciles one Application: the only door through which tests of whole runs reach the engine.
 
-Tests say what stands in Git, in the spec, in the cluster, in the record and in the store, and what a run then wrote and told. What the
+Tests say what stands in Git, in the spec, in the cluster, in the record and in the store, and what a run then wrote and reported. What the
 engine keeps between runs, and how a run is made, is known here and nowhere else.
 """
 
@@ -28,7 +28,7 @@ from agent.engine.causes import Trigger
 from agent.engine.context import Run
 from agent.engine.fence import Fence
 from agent.engine.ledger import Ledger
-from agent.engine.pipeline import Outcome
+from agent.engine.outcome import Outcome
 from agent.engine.ports import Ports
 from agent.engine.shards import HEAD, Codec
 from agent.engine.state import State
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from agent.values.problems import Problem
 
 _TURNS = 12
-"""In so many turns of the loop every watch has told what there is to tell."""
+"""In so many turns of the loop every watch has delivered what there is."""
 
 
 class Installation(Surroundings):
@@ -80,12 +80,18 @@ class Installation(Surroundings):
         self.shards[UID].stored.clear()
 
     def forget_additions(self) -> None:
-        """A new process finds the record as an agent of before wrote it, which knew of no additions."""
+        """A new process finds the record as an earlier agent wrote it, which knew of no additions."""
         codec, shards = Codec(PRINTS.records, UID), self.shards[UID]
         record = self._stored()
         objects = {key: replace(item, left={}) for key, item in record.objects.items()}
         for name, text in codec.encode(replace(record, objects=objects, noted=False), shards.texts).items():
             shards.stored[name] = (shards.stored[name][0] + 1, text)
+        self.restart()
+
+    def lose_cluster(self, *, key: bool) -> None:
+        """Nothing is recorded, and what stands is of an Application with another uid; without the `key`, nothing proves that."""
+        self.lose_record()
+        self.make_earlier(key=key)
         self.restart()
 
     def damage_record(self) -> None:
@@ -141,8 +147,11 @@ class Installation(Surroundings):
         assert self.drifted, "no watch saw any drift"
         return await self.run("live")
 
-    async def probe(self) -> Ran | None:
-        """Ask the store and the cluster for newer versions, and run where there are some."""
+    async def probe(self, cause: str = "secret") -> Ran | None:
+        """Ask the store and the cluster for newer versions, and run where there are some.
+
+        With another `cause` the run that rotated secrets started was stopped, and that is what starts the next one.
+        """
         await self._ready()
         managed = SimpleNamespace(application=applications.parse(self._application), state=self._state)
         ports = SimpleNamespace(target=self._cluster, tasks=self.tasks)
@@ -151,7 +160,11 @@ class Installation(Surroundings):
             return await self.run("variables")
         changed, _ = await probing.rotated(self.stores, self._id, self._held[1].record)
         self._rotated |= changed
-        return await self.run("secret") if changed else None
+        return await self.run(cause) if changed else None
+
+    async def discover(self) -> None:
+        """The run of another Application asks which kinds are served."""
+        await self._cluster.kinds(fresh=True)
 
     async def retire(self) -> Ran:
         """The run of an Application that is being deleted."""
@@ -202,7 +215,7 @@ class Installation(Surroundings):
         return Codec(PRINTS.records, UID).decode(self.shards[UID].texts)
 
     async def _ready(self) -> None:
-        """The Application is held, and its watches have told what there is."""
+        """The Application is held, and its watches have delivered what there is."""
         if self._hold is None:
 
             async def stands() -> bool:
@@ -290,7 +303,7 @@ class Installation(Surroundings):
                 self._fights[done.id] = fights.healed(self._fights.get(done.id), now, done.removed)
         ledger, live = self._held[1], self._watching.snapshot(UID)
         standing = status.Standing.of(ledger.record, live, outcome, loss=ledger.loss, now=self.clock.now())
-        told = status.compute(
+        reported = status.compute(
             applications.parse(self._application),
             standing,
             outcome,
@@ -299,7 +312,7 @@ class Installation(Surroundings):
             started=0.0,
             now=self.clock.now(),
         )
-        self._reported = told
+        self._reported = reported
         for _ in range(_TURNS):
             await asyncio.sleep(0)
         return Ran(
@@ -309,11 +322,11 @@ class Installation(Surroundings):
             pending=sorted(name_of(key) for key in outcome.pending),
             audit=audit[before:],
             events=[reason for reason, _ in traffic.events],
-            told=[
+            messages=[
                 f"{reason}: {message}"
-                for reason, message in [*traffic.events, *reporting.successes(outcome.results, told.revision or "")]
+                for reason, message in [*traffic.events, *reporting.successes(outcome.results, reported.revision or "")]
             ],
-            status=told,
+            status=reported,
             errors=[problem.error for problem in outcome.problems],
             changes=outcome.changes,
             reads=traffic.reads,

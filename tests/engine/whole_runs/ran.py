@@ -19,7 +19,7 @@ class Ran:
     """What a run came to.
 
     `writes` are requests to the API server as they were answered, `problems` reasons with their object or file, `pending` what detection
-    would have done, `changes` the change set, `audit` the trail's new entries, `told` what events say, `status` what is told of the Application, `ended_by` what
+    would have done, `changes` the change set, `audit` the trail's new entries, `messages` those of events, with their reasons, `status` that of the Application, `ended_by` what
     ended the whole run.
     """
 
@@ -29,7 +29,7 @@ class Ran:
     pending: list[str]
     audit: list[AuditEntry]
     events: list[str]
-    told: list[str]
+    messages: list[str]
     status: ApplicationStatus
     errors: list[AgentError]
     changes: tuple[Change, ...]
@@ -66,5 +66,5 @@ class Ran:
         return found
 
     def error_of(self, name: str) -> AgentError:
-        """The error that is told of an object or a file."""
+        """The error of an object or a file."""
         return next(error for error, text in zip(self.errors, self.problems, strict=True) if text.endswith(f" {name}"))

@@ -15,7 +15,7 @@ from agent.api.operator import Limits
 from agent.desired import dependencies
 from agent.engine.context import Fingerprints
 from agent.engine.live import Observer
-from agent.manifests import ownership
+from agent.manifests import order, ownership
 from agent.manifests.ownership import Owner
 from agent.values.ids import ApplicationId, ObjectId
 from agent.values.secret import Secret
@@ -101,7 +101,7 @@ class Surroundings:
         self.annotate(confirm_prune=sources.commit_of(commit or self.git.head_number)[:characters])
 
     def meanwhile(self, request: str, *happens: object) -> None:
-        """What somebody else does right before a request such as `apply ConfigMap/a` lands; one a time."""
+        """What others do right before a request such as `apply ConfigMap/a` lands; one a time."""
         self.traffic.between.setdefault(request, []).extend(happens)  # pyright: ignore[reportArgumentType]
 
     def put_other(self, name: str) -> None:
@@ -120,7 +120,7 @@ class Surroundings:
         needs: tuple[Name, ...] = (),
         **status: str,
     ) -> None:
-        """Another Application of the same source, or that of a `url`, which reports that it is ready and healthy `at` a commit, but for
+        """Another Application of the same source, or that of a `url`, which reports that it is ready and healthy `at` a commit, except for
         the conditions in `status`: `Ready="Yaml"`.
         """
         source = {**get_object(self._application, "spec", "source"), **({"url": url} if url else {})}
@@ -134,10 +134,10 @@ class Surroundings:
             {"type": kind, "status": "False" if kind in status else "True", "reason": status.get(kind, kind)}
             for kind in ("Ready", "Healthy")
         ]
-        told: Object = {"observedGeneration": 1, "conditions": conditions}
+        reported: Object = {"observedGeneration": 1, "conditions": conditions}
         if at:
-            told["checkedRevision"] = f"refs/heads/main@{sources.commit_of(at)[:12]}"
-        self.neighbours[namespace, name] = dependencies.neighbour(applications.parse(tree), 1, told)
+            reported["checkedRevision"] = f"refs/heads/main@{sources.commit_of(at)[:12]}"
+        self.neighbours[namespace, name] = dependencies.neighbour(applications.parse(tree), 1, reported)
 
     # the cluster
 
@@ -176,7 +176,7 @@ class Surroundings:
     def delete(self, name: str) -> None:
         self.server.delete(self.key(name))
 
-    def make(self, text: str, by: str = "somebody", *, owner: str = "", operation: str = "Update") -> None:
+    def make(self, text: str, by: str = "another-tool", *, owner: str = "", operation: str = "Update") -> None:
         """What another tool or, with the uid of its `owner`, another Application made."""
         tree = manifests.tree(text)
         if owner:
@@ -192,6 +192,24 @@ class Surroundings:
         of = Owner(INSTALLATION, ApplicationId(NAMESPACE, owner, owner))
         for path, value in manifests.difference(tree, ownership.stamp(tree, self.key(name), of, PRINTS.owners)):
             self.edit(name, *path, to=value, by="signet")
+
+    def make_earlier(self, *, key: bool) -> None:
+        """What this Application applied becomes that of one with another uid and, without the `key`, of another installation."""
+        of = Owner(INSTALLATION if key else "before", ApplicationId(NAMESPACE, NAME, "app-0"))
+        prints = PRINTS if key else Fingerprints.derive(Secret(b"b" * 32, "before"))
+        for each in [*self.server.objects]:
+            tree = self.server.get(each)
+            if tree is None or ownership.claimed(tree) != UID:
+                continue
+            stamped = ownership.stamp(tree, each, of, prints.owners)
+            stamped = order.set_restart_token(stamped, "before") if order.restart_token(tree) else stamped
+            for path, value in manifests.difference(tree, stamped):
+                self.server.update(each, {path: value}, "signet")
+
+    def hand_over(self, *names: str, to: str = f"{NAMESPACE}/{NAME}") -> None:
+        """As `agent recover` does."""
+        for name in names:
+            self.edit(name, "metadata", "annotations", ownership.ANNOTATION_NEW_OWNER, to=to, by="signet-recover")
 
     def allow_watching(self) -> None:
         """The agent's role has what it lacked, and watches see that."""

@@ -42,6 +42,6 @@ class Finding:
 
 
 def of_error(check: str, subject: str, error: AgentError) -> Finding:
-    """What an error means for a check: a user's missing right tells nothing of the installation."""
+    """What an error means for a check: a user's missing right says nothing about the installation."""
     result = Result.UNKNOWN if isinstance(error, ForbiddenError) else Result.FAILED
     return Finding(check, subject, result, error.message, error.hint)

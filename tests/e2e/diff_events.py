@@ -1,11 +1,11 @@
-"""What happens to the cluster, the agent, the store or Git in the scenarios of `foretold_scenarios`."""
+"""What happens to the cluster, the agent, the store or Git in the scenarios of `diff_scenarios`."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING
 
-from foretold_files import MANY, sealing_pair
+from diff_files import MANY, sealing_pair
 from manifests_written import config_map
 
 from testbed.processes import wait_until

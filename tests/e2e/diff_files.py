@@ -1,4 +1,4 @@
-"""The files that the scenarios of `foretold_scenarios` commit."""
+"""The files that the scenarios of `diff_scenarios` commit."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def by_transit(tenant: Tenant) -> str:
 
 @functools.cache
 def sealing_pair() -> SealingPair:
-    return sealing.pair(Path(tempfile.mkdtemp()), "foretold")
+    return sealing.pair(Path(tempfile.mkdtemp()), "diff")
 
 
 def sealed_secret(name: str, password: str) -> Callable[[Tenant], str]:

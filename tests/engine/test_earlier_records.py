@@ -100,7 +100,7 @@ async def test_taking_it_over_writes_the_epoch_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("key", TREES, ids=lambda key: key.kind)
 def test_digests_are_those_that_were_recorded(key: ObjectId) -> None:
-    """An agent of today finds what an agent of before applied to be the same, and so sends nothing."""
+    """An agent of today finds what an earlier agent applied to be the same, and so sends nothing."""
     recorded = CODEC.decode(VECTOR["shards"]).objects
     expected = VECTOR["digests"][key.key]
     desired_digest = judge.desired_digests(PRINTS.desired, APPLICATION.uid, DESIRED)[key]

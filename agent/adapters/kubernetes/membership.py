@@ -1,11 +1,11 @@
 """Membership: each agent holds a Lease of its own, and those that are renewed are the live agents.
 
 An agent may write only while its Lease is surely valid, by its own boot-time clock, which goes on while the process is
-paused. Others count it as live until they have seen no renewal for the whole duration, by their clock; the times inside
-the Leases are for people. A watch tells of renewals, newcomers and Leases that were given back; that an agent is dead is
-only believed after a list.
+paused. Others count it as live until they have seen no renewal for the whole duration, by their clock, and since their own Lease
+last lapsed; the times inside the Leases are for people. A watch shows renewals, newcomers and Leases that were given back; that
+an agent is dead is only believed after a list.
 
-What this does not promise: that no two agents count an Application as theirs. `reconcile.fence` decides that.
+What this does not promise: that no two agents count an Application as theirs. `agent.engine.fence` decides that.
 """
 
 from __future__ import annotations
@@ -14,28 +14,20 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from agent.adapters.kubernetes import paths, wire
-from agent.adapters.kubernetes.objects import Objects, call
-from agent.adapters.kubernetes.resources import LEASE
-from agent.adapters.kubernetes.session import Request
-from agent.adapters.kubernetes.status import micro_time
-from agent.adapters.kubernetes.watch import Watch
-from agent.api import names
+from agent.adapters.kubernetes.leases import identity_of, spec_of
 from agent.values import tree
 from agent.values.errors import AgentError, ClusterError, ClusterUnavailableError, LeaseLostError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
-    from agent.adapters.kubernetes.session import Session
+    from agent.adapters.kubernetes.leases import Leases
     from agent.values.tree import Object
 
 LOG = logging.getLogger(__name__)
-LABEL_MEMBER = "signet-gitops.dev/agent-lease"
-_PREFIX = "signet-agent-"
 _ATTEMPTS = 4
 _SOON = 0.5
 """Seconds until the next attempt to learn whether an agent is dead, where the last one failed."""
@@ -86,8 +78,7 @@ class Membership:
 
     def __init__(
         self,
-        session: Session,
-        namespace: str,
+        leases: Leases,
         identity: str,
         *,
         token: str,
@@ -95,9 +86,7 @@ class Membership:
         clock: Callable[[], float] = boot_time,
         terms: Terms = Terms(),
     ) -> None:
-        self._session: Session = session
-        self._objects: Objects = Objects(session, lambda _: False)
-        self._namespace: str = namespace
+        self._leases: Leases = leases
         self.identity: str = identity
         self._holder: str = f"{identity}_{token}"
         self._now: Callable[[], float] = now
@@ -139,8 +128,8 @@ class Membership:
         await self._take(await self._outlast())
 
     async def _outlast(self) -> str:
-        """Wait until a Lease that an earlier process left has run out; gives who had it. Only its renewals tell whether that one lives."""
-        first = found = await self._get()
+        """Wait until a Lease that an earlier process left has run out; gives who had it. Only its renewals show whether that one lives."""
+        first = found = await self._leases.get(self.identity)
         until = self._clock() + self._terms.duration
         if found is not None and not self._holds(found):
             LOG.info("waiting for the Lease of an earlier process to expire", extra={"identity": self.identity})
@@ -150,21 +139,21 @@ class Membership:
             if (left := until - self._clock()) <= 0:
                 return str(found["spec"].get("holderIdentity", ""))
             await asyncio.sleep(min(left, self._terms.renew / 4))
-            found = await self._get()
+            found = await self._leases.get(self.identity)
         return ""
 
     async def _take(self, former: str) -> None:
         """Write the Lease where there is none, or where it is this process's or the `former` one's. Raises as `acquire`."""
         for _ in range(_ATTEMPTS):
             sent = self._clock()
-            found = await self._get()
+            found = await self._leases.get(self.identity)
             if found is not None and not self._holds(found) and found["spec"].get("holderIdentity", "") != former:
                 raise _taken(self.identity)
-            metadata = found["metadata"] if found is not None else {"uid": "", "resourceVersion": ""}
-            body = self._body(metadata["uid"], metadata["resourceVersion"])
             # one of an agent that died may be removed at the same moment
             answer = await (
-                self._send("POST", body, allow=(409,)) if found is None else self._send("PUT", body, allow=(404, 409))
+                self._leases.create(self.identity, self._spec())
+                if found is None
+                else self._update(found["metadata"]["uid"], found["metadata"]["resourceVersion"])
             )
             if answer is not None:
                 self._renewed(answer, sent)
@@ -227,10 +216,8 @@ class Membership:
 
     async def _follow(self) -> None:
         """Keep what is known of the Leases as new as a watch can."""
-        selector = f"{LABEL_MEMBER}=true"
-        watch = Watch(self._session, LEASE, lambda _: False, namespace=self._namespace, selector=selector)
-        async for event in watch.events():
-            name = tree.get_text(event.object, "metadata", "name").removeprefix(_PREFIX)
+        async for event in self._leases.watch().events():
+            name = identity_of(event.object)
             now = self._clock()
             self._watched.add(name)
             if event.type == "present":
@@ -245,43 +232,23 @@ class Membership:
         self._set_members(())
         uid, self._uid = self._uid, ""
         for _ in range(3):
-            if not uid or not await self._delete(self.identity, uid, self._version):
+            if not uid or not await self._leases.delete(self.identity, uid, self._version):
                 return
             # a renewal that was cut short may have landed
-            found = await self._get()
+            found = await self._leases.get(self.identity)
             uid = found["metadata"]["uid"] if found is not None and self._holds(found) else ""
             self._version = found["metadata"]["resourceVersion"] if found is not None else ""
-
-    async def _delete(self, identity: str, uid: str, version: str) -> bool:
-        """Delete a Lease as it was seen last; whether it changed meanwhile and still stands."""
-        options: Object = {
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            "preconditions": {"uid": uid, "resourceVersion": version},
-        }
-        request = Request(
-            call("DELETE", "delete", LEASE, self._namespace, f"{_PREFIX}{identity}"),
-            paths.item(LEASE, self._namespace, f"{_PREFIX}{identity}"),
-            body=wire.encode(options),
-            allow=(404, 409),
-            urgent=True,
-        )
-        return (await self._session.request(request)).code == 409
 
     def _holds(self, found: dict[str, Any]) -> bool:
         return found["spec"].get("holderIdentity") == self._holder
 
-    @property
-    def _name(self) -> str:
-        return f"{_PREFIX}{self.identity}"
-
     async def _renew(self) -> None:
         sent = self._clock()
-        answer = await self._send("PUT", self._body(self._uid, self._version), allow=(404, 409))
+        answer = await self._update(self._uid, self._version)
         if answer is not None:
             self._renewed(answer, sent)
             return
-        found = await self._get()
+        found = await self._leases.get(self.identity)
         if found is None:
             # others may have taken it for given back
             self._valid_until = float("-inf")
@@ -297,13 +264,12 @@ class Membership:
         """Who else is there, by a list; Leases of dead agents are removed. An agent is dead where its Lease did not change for `duration`."""
         now = self._clock()
         self._watched.clear()
-        listed = await self._objects.list(LEASE, namespace=self._namespace, selector=f"{LABEL_MEMBER}=true")
-        names = {tree.get_text(item, "metadata", "name").removeprefix(_PREFIX): item for item in listed}
+        listed = await self._leases.list()
         watched = {name: seen for name, seen in self._seen.items() if name in self._watched}
         self._looked_at = now
         # what the watch said meanwhile may be newer than the list
         self._seen = {
-            name: self._see(name, item, now) for name, item in names.items() if name not in self._watched
+            name: self._see(name, item, now) for name, item in listed.items() if name not in self._watched
         } | watched
         self._judge((), now)
         dead = [name for name, seen in self._seen.items() if name != self.identity and not self._is_live(seen, now)]
@@ -315,7 +281,7 @@ class Membership:
     async def _remove(self, name: str, seen: _Seen) -> None:
         """Remove the Lease of a dead agent, so that no later one waits for it."""
         try:
-            if not await self._delete(name, seen.uid, seen.version):
+            if not await self._leases.delete(name, seen.uid, seen.version):
                 LOG.info("the Lease of an agent that is gone was removed", extra={"identity": name})
         except AgentError as error:
             LOG.warning("the Lease of an agent that is gone was not removed", extra={"cause": error.message})
@@ -355,43 +321,14 @@ class Membership:
         if not self.held:
             # it had lapsed, whether that was noticed or not: another agent may have written since, and others may have come
             self.term += 1
+            # while this agent slept or the API server was away, others could not be seen to renew
+            self._seen = {name: replace(seen, at=self._clock()) for name, seen in self._seen.items()}
             self._set_members(())
             self.changed.set()
         self._valid_until = sent + self._terms.safe
 
-    async def _get(self) -> dict[str, Any] | None:
-        asked = call("GET", "get", LEASE, self._namespace, self._name)
-        path = paths.item(LEASE, self._namespace, self._name)
-        answer = await self._session.request(Request(asked, path, allow=(404,), urgent=True))
-        return None if answer.code == 404 else dict(wire.decode(answer.body))
+    async def _update(self, uid: str, version: str) -> dict[str, Any] | None:
+        return await self._leases.update(self.identity, self._spec(), uid, version)
 
-    async def _send(self, method: str, body: Object, allow: tuple[int, ...] = ()) -> dict[str, Any] | None:
-        """The Lease as stored; None for one of the allowed refusals."""
-        verb = "create" if method == "POST" else "update"
-        path = (
-            paths.collection(LEASE, self._namespace)
-            if method == "POST"
-            else paths.item(LEASE, self._namespace, self._name)
-        )
-        asked = call(method, verb, LEASE, self._namespace, self._name)
-        answer = await self._session.request(
-            Request(asked, path, {"fieldManager": names.FIELD_MANAGER}, wire.encode(body), allow=allow, urgent=True)
-        )
-        return dict(wire.decode(answer.body)) if answer.code < 300 else None
-
-    def _body(self, uid: str, version: str) -> Object:
-        renewed = micro_time(self._now())
-        metadata: Object = {"name": self._name, "namespace": self._namespace, "labels": {LABEL_MEMBER: "true"}}
-        if uid:
-            metadata["uid"], metadata["resourceVersion"] = uid, version
-        return {
-            "apiVersion": LEASE.api_version,
-            "kind": LEASE.kind,
-            "metadata": metadata,
-            "spec": {
-                "holderIdentity": self._holder,
-                "leaseDurationSeconds": self._terms.duration,
-                "acquireTime": renewed,
-                "renewTime": renewed,
-            },
-        }
+    def _spec(self) -> Object:
+        return spec_of(self._holder, self._terms.duration, self._now())

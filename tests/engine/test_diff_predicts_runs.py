@@ -62,14 +62,14 @@ def edit_replicas(world: Installation) -> None:
 
 
 def strip(world: Installation) -> None:
-    world.edit("ConfigMap/a", "metadata", "labels", "signet-gitops.dev/application", to="nobody")
+    world.edit("ConfigMap/a", "metadata", "labels", "signet-gitops.dev/application", to="none")
 
 
 def copy(world: Installation) -> None:
     of = world.live("ConfigMap/a")
     assert of is not None
     kept = {name: of["metadata"][name] for name in ("labels", "annotations", "namespace")}
-    world.server.create({**of, "metadata": {**kept, "name": "copy"}}, "somebody")
+    world.server.create({**of, "metadata": {**kept, "name": "copy"}}, "another-tool")
 
 
 def rotate(world: Installation) -> None:
@@ -142,7 +142,7 @@ ROWS = {
         {"web.yaml": m.workload(replicas=3)}, {}, {}, edit_replicas
     ),
     "replicas that a person edits beside an autoscaler": Row({"web.yaml": m.workload()}, {}, {}, edit_replicas),
-    "a label that somebody took away": Row(FOUR, {}, {"ConfigMap/a": "change live-edit"}, strip),
+    "a label that a person took away": Row(FOUR, {}, {"ConfigMap/a": "change live-edit"}, strip),
     "a live edit of a Secret rolls nothing": Row(WEB, {}, {"Secret/db": "change live-edit"}, edit_secret),
     "a Secret that the commit changes rolls its workload": Row(
         WEB,
@@ -243,7 +243,7 @@ ROWS = {
         {"Deployment/web": "conflict"},
         lambda world: theirs(world, m.workload(app="one"), "Deployment/web"),
     ),
-    "an object that may be replaced, of nobody": Row(
+    "an object that may be replaced, without an owner": Row(
         FOUR, REPLACE, {"Deployment/web": "hold"}, lambda world: world.make(m.workload(app="one"), "terraform")
     ),
     "a Job that stands, of which a value that cannot be changed in place is another one": Row(
@@ -326,7 +326,7 @@ def tree_of(row: Row) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ROWS)
-async def test_a_diff_foretells_the_next_run(asking: Callable[..., User], name: str) -> None:
+async def test_a_diff_predicts_the_next_run(asking: Callable[..., User], name: str) -> None:
     row = ROWS[name]
     world = world_of(row.before, **row.spec)
     assert (await world.run()).problems == []

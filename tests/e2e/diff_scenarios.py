@@ -1,4 +1,4 @@
-"""Every scenario of these tests in which a next run may be foretold, as rows: what was applied, what happened since, what is committed."""
+"""The scenarios in which `agent diff` predicts the next run, as rows: what was applied, what happened since, what is committed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import test_kinds_not_watched as kinds_not_watched
-from foretold_events import (
+from diff_events import (
     add,
     broken,
     by_another,
@@ -27,7 +27,7 @@ from foretold_events import (
     store_sealed,
     until_gone,
 )
-from foretold_files import (
+from diff_files import (
     ENV,
     FOUR,
     GOOD,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from foretold_files import Content
+    from diff_files import Content
 
     from testbed.installation import Installation, Tenant
 
@@ -131,15 +131,15 @@ SCENARIOS = {
         {"a.yaml": config_map("a", value="2"), "b.yaml": None, "e.yaml": config_map("e", value="1")},
         {"ConfigMap a": "change", "ConfigMap b": "prune", "ConfigMap e": "create"},
     ),
-    "what somebody added": Scenario(FOUR, {}, {"ConfigMap a": "change"}, add, paused=True),
-    "what somebody added, beside a commit": Scenario(
+    "what a person added": Scenario(FOUR, {}, {"ConfigMap a": "change"}, add, paused=True),
+    "what a person added, beside a commit": Scenario(
         FOUR,
         {"b.yaml": config_map("b", value="2")},
         {"ConfigMap a": "change", "ConfigMap b": "change"},
         add,
         paused=True,
     ),
-    "what somebody added, where it is kept": Scenario(
+    "what a person added, where it is kept": Scenario(
         {**FOUR, "a.yaml": annotated(config_map("a", value="1"), additions="keep")}, {}, {}, add, paused=True
     ),
     "most of it goes": Scenario(

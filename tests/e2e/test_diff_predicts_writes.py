@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from foretold_events import kill
-from foretold_scenarios import SCENARIOS
+from diff_events import kill
+from diff_scenarios import SCENARIOS
 
 from bench.handover.calls import Call, Log
 from testbed.canary import Canaries
@@ -23,8 +23,8 @@ from testbed.repository import Link
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from foretold_files import Content
-    from foretold_scenarios import Scenario
+    from diff_files import Content
+    from diff_scenarios import Scenario
 
     from testbed.gitserver import GitServer
     from testbed.installation import Tenant
@@ -67,11 +67,13 @@ class Previewed:
     def unknown(self) -> set[str]:
         """What is not known of the objects: those with values that the user may not read; and then whether anything is deleted."""
         return {
-            target_of(each) for each in self.objects if each["unknown"] or (self.doubts and each["action"] == "prune")
+            target_of(each)
+            for each in self.objects
+            if each["unknown"] or (self.prunes_uncertain and each["action"] == "prune")
         }
 
     @property
-    def doubts(self) -> bool:
+    def prunes_uncertain(self) -> bool:
         return "then nothing is deleted" in self.text
 
 
@@ -220,7 +222,7 @@ class Play:
 
     def run(self, texts: Mapping[str, Content]) -> tuple[list[tuple[str, str]], dict[str, str]]:
         """The next run: its writes, and the cause of each by object."""
-        before, told = len(self.log.read()), len(self.agent.audit())
+        before, entries = len(self.log.read()), len(self.agent.audit())
         if texts:
             self.tenant.commit(texts)
         if self.scenario.stopped:
@@ -230,14 +232,14 @@ class Play:
         if not self.spec.get("suspend"):
             self.tenant.sync()
         happened = writes(self.log.read()[before:], self.tenant)
-        mine = [each for each in self.agent.audit()[told:] if self.tenant.namespace in str(each.get("application"))]
+        mine = [each for each in self.agent.audit()[entries:] if self.tenant.namespace in str(each.get("application"))]
         return happened, {
             each["object"]: each["cause"] for each in mine if each["phase"] == "intent" and each.get("object")
         }
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_a_diff_foretells_the_writes_of_the_next_run(audited: Installation, tmp_path: Path, name: str) -> None:
+def test_a_diff_predicts_the_writes_of_the_next_run(audited: Installation, tmp_path: Path, name: str) -> None:
     scenario = SCENARIOS[name]
     play = Play(scenario, audited.tenant(), tmp_path)
     preview = play.begin()
@@ -253,18 +255,18 @@ def test_a_diff_foretells_the_writes_of_the_next_run(audited: Installation, tmp_
         return
     compare(previewed, happened)
     applied = [each for each in previewed.of("create", "change", "roll") if not each["unknown"]]
-    # Since another spec, or without the commit of before, it is not known.
+    # Since another spec, or without the earlier commit, it is not known.
     said = {each["object"]: each["cause"] for each in applied if each["cause"] != "unknown"}
     assert scenario.paused or len(said) == len(applied)
     assert {name: causes[name] for name in said} == said, previewed.text
 
 
 def compare(previewed: Previewed, happened: list[tuple[str, str]]) -> None:
-    """Every write was foretold, and the other way round, in the order of the waves; but for what was said to be unknown."""
+    """Every write was predicted and every prediction came true, in the order of the waves, except for what was said to be unknown."""
     known = [each for each in previewed.of(*WRITES) if target_of(each) not in previewed.unknown]
-    foretold = {(WRITES[each["action"]], target_of(each)) for each in known}
+    predicted = {(WRITES[each["action"]], target_of(each)) for each in known}
     replaced = {("patch", target_of(each)) for each in previewed.of("replace")}
-    assert {each for each in happened if each[1] not in previewed.unknown} == foretold | replaced, previewed.text
+    assert {each for each in happened if each[1] not in previewed.unknown} == predicted | replaced, previewed.text
     waves = {target_of(each): each["wave"] for each in previewed.objects if each["wave"] is not None}
     order = [waves[target] for verb, target in happened if verb == "patch" and target in waves]
     assert order == sorted(order), "in the order of their waves"

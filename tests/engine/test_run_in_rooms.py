@@ -1,0 +1,188 @@
+"""Applications share the agent's memory: large ones run one after the other, small ones beside them, and what is idle makes room."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+from whole_runs import manifests as m
+from whole_runs.installation import Installation
+
+from agent.controllers.managed import ManagedApplication
+from agent.controllers.rooms import Rooms
+from agent.controllers.running import Runs
+from agent.controllers.tasks import AsyncTasks
+from agent.controllers.turns import Turns
+from agent.engine.causes import Trigger
+from agent.engine.rooms import TEXT, VALUE
+from agent.manifests import documents
+from agent.values.ids import ApplicationId
+
+if TYPE_CHECKING:
+    from agent.engine.outcome import Outcome
+    from agent.yaml.limits import Limits
+
+BUDGET = 1_200_000
+KEYS = 2500
+
+
+def one(name: str, keys: int) -> str:
+    lines = "".join(f"  k{number:05}: a\n" for number in range(keys))
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata:\n{lines}"
+
+
+def large(name: str, keys: int = KEYS) -> str:
+    """In ten objects."""
+    return "---\n".join(
+        [*(one(f"{name}{number}", keys // 10) for number in range(9)), one(name, keys - keys // 10 * 9)]
+    )
+
+
+class Tenant:
+    """An Application in a namespace of its own, whose runs take room as those of the driver do."""
+
+    def __init__(self, rooms: Rooms, slots: Turns, namespace: str, files: dict[str, str]) -> None:
+        self.world = Installation(files=files)
+        self.world.tasks = AsyncTasks()  # pyright: ignore[reportAttributeAccessIssue]
+        self.managed = ManagedApplication(ApplicationId(namespace, "web", namespace))
+        self.slots = slots
+        nothing = SimpleNamespace()
+        self.runs = Runs(nothing, nothing, nothing, nothing, nothing, rooms, {})  # pyright: ignore[reportArgumentType]
+
+    async def run(self, trigger: Trigger = Trigger.INTERVAL) -> Outcome:
+        async with self.slots.turn(self.managed.id.namespace):
+            await self.world._ready()
+            self.managed.hold = SimpleNamespace(fence=self.world._held[0])  # pyright: ignore[reportAttributeAccessIssue]
+            return await self.runs._with_room(self.managed, self.world._run(frozenset({trigger})))
+
+
+class World:
+    def __init__(self, budget: int = BUDGET) -> None:
+        self.slots = Turns(8)
+        self.waits: list[tuple[str, dict[str, int]]] = []
+        metrics = SimpleNamespace(waits=lambda application, why: self.waits.append((application.namespace, why)))
+        self.rooms = Rooms(budget, self.slots, metrics)  # pyright: ignore[reportArgumentType]
+
+    def tenant(self, namespace: str, files: dict[str, str]) -> Tenant:
+        return Tenant(self.rooms, self.slots, namespace, files)
+
+
+def _alive() -> list[documents.Document]:
+    return [each for each in gc.get_objects() if type(each) is documents.Document]
+
+
+@pytest.fixture
+def peak(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The most keys and values that documents in memory had together, wherever they are held, whenever a file was parsed."""
+    gc.collect()
+    before = _alive()
+    most = [0]
+    parse_file = documents.parse_file
+
+    def counted(file: documents.File, *, limits: Limits) -> documents.ParsedFile:
+        parsed = parse_file(file, limits=limits)
+        alive = sum(each.size for each in _alive())
+        most[0] = max(most[0], alive - sum(each.size for each in before))
+        return parsed
+
+    monkeypatch.setattr(documents, "parse_file", counted)
+    return most
+
+
+async def test_two_large_commits_at_once_stay_within_the_budget_and_a_small_one_is_served_meanwhile(peak: list[int]):
+    world = World()
+    first, second = (world.tenant(name, {"a.yaml": large("a")}) for name in ("first", "second"))
+    small = world.tenant("small", {"a.yaml": m.config("a")})
+    ended: list[str] = []
+
+    async def run(tenant: Tenant) -> None:
+        outcome = await tenant.run()
+        assert outcome.problems == ()
+        ended.append(tenant.managed.id.namespace)
+
+    await asyncio.gather(*map(run, (first, second, small)))
+    assert ended[-1] != "small"
+    assert {*ended} == {"first", "second", "small"}
+    assert KEYS < peak[0] <= BUDGET // VALUE
+    assert ("second", {"Memory": 1}) in world.waits
+    assert world.rooms.sizes["running"] == 0
+    assert 0 < world.rooms.sizes["kept"] <= BUDGET
+    assert len(world.slots._held) == 0
+
+
+async def test_what_an_idle_application_keeps_makes_room_and_is_read_again(peak: list[int]):
+    world = World()
+    tenants = [world.tenant(f"t{number}", {"a.yaml": large("a")}) for number in range(3)]
+    for tenant in tenants:
+        assert (await tenant.run()).problems == ()
+    assert [tenant.managed.state.compiled is not None for tenant in tenants] == [False, False, True]
+    assert peak[0] <= BUDGET // VALUE
+    again = await tenants[0].run()
+    assert again.problems == ()
+    assert [change for change in again.changes if change.cause] == []
+    assert tenants[2].managed.state.compiled is None
+
+
+async def test_a_commit_that_changes_everything_of_a_large_application_has_its_whole_room(peak: list[int]):
+    world = World()
+    tenant = world.tenant("shop", {"a.yaml": large("a")})
+    await tenant.run()
+    tenant.world.push({"a.yaml": large("a", KEYS + 1)})
+    outcome = await tenant.run()
+    assert outcome.problems == ()
+    assert [result.id.name for result in outcome.results] == ["a"]
+    assert peak[0] <= BUDGET // VALUE
+
+
+TOO_LARGE = {
+    "by its values": {f"{name}.yaml": large(name) for name in "abc"},
+    "by its text": {"a.yaml": f"{large('a', 1)}  long: {'x' * (BUDGET // TEXT)}\n"},
+}
+
+
+@pytest.mark.parametrize("files", TOO_LARGE.values(), ids=TOO_LARGE)
+async def test_what_could_never_fit_is_refused_without_reading_it_again_and_what_stands_is_healed(
+    files: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    world = World()
+    tenant = world.tenant("shop", {"a.yaml": large("a", 100)})
+    await tenant.run()
+    tenant.world.push(files)
+    for _ in range(3):
+        outcome = await tenant.run()
+        assert [problem.error.reason for problem in outcome.problems] == ["Limit"]
+        assert "memory" in outcome.problems[0].error.message
+        # from the second time on, nothing is read at all
+        monkeypatch.setattr(documents, "parse_file", None)
+    monkeypatch.undo()
+    tenant.world.edit("ConfigMap/a", "data", "k00000", to="edited")
+    assert [result.action for result in (await tenant.run(Trigger.LIVE)).results] == ["heal"]
+    assert tenant.world.value("ConfigMap/a", "data", "k00000") == "a"
+    assert world.rooms.sizes["running"] == 0
+
+
+async def test_one_large_object_has_room_for_its_copies():
+    world = World()
+    tenant = world.tenant("shop", {"a.yaml": one("a", KEYS * 3 // 5)})
+    assert (await tenant.run()).problems == ()
+    tenant.world.push({"a.yaml": one("a", KEYS)})
+    assert [problem.error.reason for problem in (await tenant.run()).problems] == ["Limit"]
+    tenant.world.push({"a.yaml": large("a")})
+    assert (await tenant.run()).problems == ()
+
+
+async def test_a_status_is_made_as_before_of_what_is_left():
+    world = World()
+    tenant = world.tenant("shop", {"a.yaml": m.config("a"), "b.yaml": m.config("b")})
+    outcome = tenant.managed.outcome = await tenant.run()
+    tenant.managed.forget_manifests()
+    left = tenant.managed.outcome
+    assert left is not None
+    assert left.desired is not None
+    assert outcome.desired is not None
+    assert left.desired.objects.keys() == outcome.desired.objects.keys()
+    assert [each.files for each in left.desired.objects.values()] == [("a.yaml",), ("b.yaml",)]
+    assert all(each.tree == {} for each in left.desired.objects.values())

@@ -16,6 +16,7 @@ import yarl
 from agent.adapters import proxies
 from agent.adapters.bounds import bodies
 from agent.adapters.git import addresses, credential
+from agent.adapters.sockets import Sockets
 from agent.values.errors import ConfigError, LimitError, SourceError, SourceUnavailableError
 from agent.values.tree import get_object, get_text
 
@@ -81,8 +82,9 @@ async def _post(url: str, authorization: str, trusted: ssl.SSLContext, settings:
         "X-GitHub-Api-Version": "2022-11-28",
     }
     async with (
+        Sockets() as sockets,
         aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=trusted),
+            connector=aiohttp.TCPConnector(ssl=trusted, socket_factory=sockets.open),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,

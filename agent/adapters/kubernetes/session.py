@@ -22,6 +22,7 @@ import yarl
 
 from agent.adapters.kubernetes import credential, errors
 from agent.adapters.kubernetes.accounts import Accounts
+from agent.adapters.sockets import Sockets
 from agent.values.errors import AgentError, ClusterUnavailableError, ForbiddenError, ObjectInvalidError
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ class Session:
         self._slots: asyncio.Semaphore = asyncio.Semaphore(limits.concurrency)
         self._accounts: Accounts = Accounts()
         self._http: aiohttp.ClientSession | None = None
+        self._sockets: Sockets = Sockets()
 
     async def __aenter__(self) -> Self:
         return self
@@ -137,15 +139,15 @@ class Session:
         if self._http is not None:
             await self._http.close()
             self._http = None
-            # aborted transports close their sockets in the loop's next turns; a cancelled TLS handshake takes several
-            for _ in range(5):
-                await asyncio.sleep(0)
+            await self._sockets.close()
 
     def _client(self) -> aiohttp.ClientSession:
         if self._http is None:
             self._http = aiohttp.ClientSession(
                 # the semaphore limits requests; watches each keep a connection of their own
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ssl=self._config.ssl or True),
+                connector=aiohttp.TCPConnector(
+                    limit=0, keepalive_timeout=60, ssl=self._config.ssl or True, socket_factory=self._sockets.open
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 auto_decompress=False,

@@ -17,6 +17,7 @@ import yarl
 
 from agent.adapters import proxies
 from agent.adapters.oci import addresses, credential
+from agent.adapters.sockets import Sockets
 from agent.values.errors import ConfigError, LimitError, SourceError, SourceUnavailableError
 
 if TYPE_CHECKING:
@@ -63,11 +64,12 @@ class Client:
         self._settings: Final = settings
         self._ca_pem: Final = ca_pem
         self._http: aiohttp.ClientSession | None = None
+        self._sockets: Final = Sockets()
 
     async def __aenter__(self) -> Self:
         trusted = await asyncio.to_thread(_context, self._settings.ca_file, self._ca_pem)
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=4, ssl=trusted),
+            connector=aiohttp.TCPConnector(limit=4, ssl=trusted, socket_factory=self._sockets.open),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
@@ -79,6 +81,7 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         assert self._http is not None
         await self._http.close()
+        await self._sockets.close()
 
     async def get(self, asked: Asked, sink: Callable[[bytes], object] | None = None) -> Answer:
         """The answer; of a 200 the body goes to `sink`, where there is one.

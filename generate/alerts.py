@@ -127,6 +127,15 @@ ALERTS: Final = (
         "Finish the upgrade or roll it back: kubectl rollout status -n signet-system deploy/signet-agent.",
     ),
     Alert(
+        "SignetOperatorFileInvalid",
+        f"{series('signet_operator_file_valid')} == 0",
+        5,
+        "warning",
+        "The operator's file of the Signet agent {{ $labels.instance }} is invalid or gone; what it held before stays in force",
+        "Run agent check in the agent's Pod, which names the field, and correct operator.yaml in the Secret signet-operator. "
+        "An agent that restarts meanwhile does not start.",
+    ),
+    Alert(
         "SignetApiServerFails",
         _SERVER,
         10,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import urllib.error
@@ -30,6 +32,7 @@ NAMESPACE = "signet-system"
 SERVICE_ACCOUNT = "signet-agent"
 ROLES = "signet"
 API = "/apis/signet-gitops.dev/v1alpha1"
+_DIGEST = re.compile(r'"message": "the operator\'s file is in force".*?"digest": "(\w+)"')
 
 
 def install(cluster: Cluster, *, namespace: str = NAMESPACE, roles: str = ROLES) -> None:
@@ -122,11 +125,24 @@ class Agent:
         self.starts = 0
 
     def configure(self, settings: Mapping[str, object]) -> None:
+        """Write the operator's file, and wait until a running agent works by it."""
+        self.write(settings)
+        if self.running and not self.paused:
+            self.wait_in_force()
+
+    def write(self, settings: Mapping[str, object]) -> None:
         """Write the operator's file; the audit trail goes to `audit_file`."""
         full = {"audit": {"file": str(self.audit_file), "stdout": False}, **settings}
         fresh = self.operator_file.with_suffix(".new")
         _ = fresh.write_text(yaml.safe_dump(full), "utf-8")
         _ = fresh.rename(self.operator_file)
+
+    def wait_in_force(self) -> None:
+        """Until the process logs that it works by the operator's file as it is."""
+        process = self.process
+        assert process is not None
+        digest = hashlib.sha256(self.operator_file.read_bytes()).hexdigest()[:12]
+        process.wait_ready(lambda: _DIGEST.findall(process.log.read_text("utf-8", "replace"))[-1:] == [digest], 60.0)
 
     def start(self, *, environment: Mapping[str, str] | None = None) -> Process:
         """Start it and wait until it is ready."""
@@ -161,6 +177,10 @@ class Agent:
     def running(self) -> bool:
         """Whether a process of it lives, paused or not."""
         return self.process is not None and self.process.alive
+
+    @property
+    def paused(self) -> bool:
+        return self.process is not None and self.process.paused
 
     def pause(self) -> None:
         """SIGSTOP: it stands still, with every connection open."""

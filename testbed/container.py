@@ -96,8 +96,8 @@ class ContainedAgent(Agent):
         }
         self.audit_file = self.folder / "state" / "audit.jsonl"
 
-    def configure(self, settings: Mapping[str, object]) -> None:
-        super().configure({"audit": {"file": "/var/lib/signet/audit.jsonl", "stdout": False}, **settings})
+    def write(self, settings: Mapping[str, object]) -> None:
+        super().write({"audit": {"file": "/var/lib/signet/audit.jsonl", "stdout": False}, **settings})
 
     def launched(self, token: str, environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
         for folder in self.mounts.values():

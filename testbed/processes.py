@@ -119,6 +119,11 @@ class Process:
     def alive(self) -> bool:
         return self.returncode is None
 
+    @property
+    def paused(self) -> bool:
+        """Whether it stands still by `pause`."""
+        return self.alive and "\nState:\tT" in Path(f"/proc/{self.pid}/status").read_text()
+
     def signal(self, number: int) -> None:
         """To the whole process group."""
         with contextlib.suppress(ProcessLookupError):

@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.adapters.kubernetes.config import ClusterConfig
-    from agent.api.operator import OperatorSettings
     from agent.controllers.loop import Driver
-    from agent.daemon.settings import Settings
+    from agent.daemon.settings import OperatorFile, Settings
     from agent.manifests.kinds import Resource
 
 T = TypeVar("T")
@@ -68,6 +67,7 @@ class Process:
         self._membership: Membership | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._operator = read_operator_file(settings.operator_file)
+        self._metrics.operator_file(valid=True)
 
     async def run(self) -> None:
         """Run until a signal says to stop. Raises the AgentError that ended it otherwise."""
@@ -153,8 +153,10 @@ class Process:
 
     async def _one_engine(self, base: wiring.Runtime) -> None:
         """Run one engine until the process stops or the operator's file changes."""
-        async with wiring.engine(base, self._operator) as driver:
+        operator = self._operator
+        async with wiring.engine(base, operator.settings) as driver:
             self._driver = driver
+            _say_in_force(operator)
             running = asyncio.create_task(driver.run(), name="driver")
             ends = [asyncio.create_task(event.wait()) for event in (self._stop, self._reload)]
             balancing = asyncio.create_task(self._share(base.membership, driver), name="rebalance")
@@ -224,29 +226,50 @@ class Process:
         ended = threading.Event()
         # a mounted Secret is replaced by renaming a folder beside the file
         changes = watch(
-            path.parent, stop_event=ended, step=_STEP_MILLISECONDS, recursive=True, ignore_permission_denied=True
+            path.parent,
+            stop_event=ended,
+            step=_STEP_MILLISECONDS,
+            yield_on_timeout=True,
+            recursive=True,
+            ignore_permission_denied=True,
         )
         # `awatch` would load an event loop of another library for it, which takes 1.4 MiB
         thread = ThreadPoolExecutor(1, "operator-file")
         try:
-            while await asyncio.get_running_loop().run_in_executor(thread, next, changes, None):
-                settings = self._reread()
-                if settings != self._operator:
-                    self._operator = settings
+            watched = False
+            while (
+                changed := await asyncio.get_running_loop().run_in_executor(thread, next, changes, None)
+            ) is not None:
+                if watched and not changed:
+                    continue
+                # the first time without a change is after the watch began, and long after the file was read
+                watched = True
+                earlier, self._operator = self._operator, self._reread()
+                if self._operator.settings != earlier.settings:
                     self._reload.set()
+                elif self._operator != earlier and not self._reload.is_set():
+                    _say_in_force(self._operator)
         finally:
             ended.set()
             thread.shutdown(wait=False)
 
-    def _reread(self) -> OperatorSettings:
+    def _reread(self) -> OperatorFile:
         try:
-            return read_operator_file(self._settings.operator_file)
+            read = read_operator_file(self._settings.operator_file)
         except ConfigError as error:
             LOG.error(  # noqa: TRY400  # the traceback adds nothing
                 "the operator's file is invalid; the previous one stays in force",
                 extra={"cause": error.message, **_texts(error)},
             )
+            self._metrics.operator_file(valid=False)
             return self._operator
+        self._metrics.operator_file(valid=True)
+        return read
+
+
+def _say_in_force(operator: OperatorFile) -> None:
+    if operator.digest:
+        LOG.info("the operator's file is in force", extra={"digest": operator.digest})
 
 
 def _texts(error: AgentError) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,10 +41,18 @@ class Settings:
     renderer: Path | None
 
 
-def read_operator_file(path: Path | None) -> OperatorSettings:
-    """The operator's settings; the defaults, which reach nothing, where no file is named. Raises ConfigError."""
+@dataclass(frozen=True, slots=True)
+class OperatorFile:
+    """The operator's settings, and a digest of the file's bytes; empty where no file is named."""
+
+    settings: OperatorSettings
+    digest: str = ""
+
+
+def read_operator_file(path: Path | None) -> OperatorFile:
+    """The defaults, which reach nothing, where no file is named. Raises ConfigError."""
     if path is None:
-        return operator.parse(None)
+        return OperatorFile(operator.parse(None))
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -60,4 +69,5 @@ def read_operator_file(path: Path | None) -> OperatorSettings:
         raise ConfigError("the operator's file is not YAML", file=str(path), cause=error.message) from None
     if len(documents) > 1:
         raise ConfigError("the operator's file holds more than one document", file=str(path))
-    return operator.parse(documents[0].tree if documents else None, file=str(path))
+    settings = operator.parse(documents[0].tree if documents else None, file=str(path))
+    return OperatorFile(settings, hashlib.sha256(data).hexdigest()[:12])

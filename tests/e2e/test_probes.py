@@ -38,8 +38,10 @@ def test_probes_tell_why_an_agent_does_not_work_and_restart_none(cluster: Contro
         process = first.launch()
         says(first, 503, "no rights")
         assert "signet-installation" in first.logs()
+        first.write({"probeIntervalSeconds": 7})
         agents.install(cluster)
         says(first, 200, "ok")
+        first.wait_in_force()
 
         cluster.stop_apiserver()
         says(first, 503, "cluster away")

@@ -45,6 +45,7 @@ class Minute:
     watches: Literal["heard", "silent", "gone"] = "heard"
     audit: tuple[bool, float] = (True, 0.0)
     disk_bytes: int = 2**20
+    operator_file: bool = True
     scraped: tuple[bool, bool] = (True, True)
     versions: tuple[str, str] = ("1.0.0", "1.0.0")
     restart: bool = False
@@ -67,6 +68,7 @@ FAULTS = (
     Fault("SignetNoAgent", Minute(scraped=(False, False)), severity="critical"),
     Fault("SignetAgentDown", Minute(scraped=(False, True)), {"instance": "agent-0", **TARGET}),
     Fault("SignetVersionsDiffer", Minute(versions=("1.1.0", "1.0.0"), restart=True)),
+    Fault("SignetOperatorFileInvalid", Minute(operator_file=False), {"instance": "agent-0", **TARGET}),
     Fault(
         "SignetApiServerFails",
         Minute(
@@ -177,6 +179,7 @@ def _count(agent: Metrics, number: int, minute: Minute, unix_seconds: int) -> No
     is_web = number == 0
     _run(agent, number, minute, unix_seconds)
     _watch(agent, minute, unix_seconds)
+    agent.operator_file(valid=minute.operator_file or not is_web)
     written, lag = minute.audit
     agent.audit_backlog(lambda: (3 if lag else 0, lag))
     if not lag:

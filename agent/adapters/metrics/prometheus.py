@@ -86,9 +86,16 @@ class Metrics:
         self._manifest_bytes: Gauge = self._gauge(
             "manifest_bytes", "Memory for manifests of all Applications, by what for", "state"
         )
+        self._operator_file: Gauge = self._gauge(
+            "operator_file_valid", "Whether the operator's file is in force; 0 while an earlier one is"
+        )
         self._known: dict[tuple[Gauge, str, str], frozenset[str]] = {}
         self._times: dict[str, dict[str, set[Gauge]]] = {}
         self._queues: dict[str, int] = {}
+
+    def operator_file(self, *, valid: bool) -> None:
+        """The operator's file was read."""
+        self._operator_file.set(valid)
 
     def reconciled(self, cause: str, result: str, seconds: float) -> None:
         """One reconciliation ended."""

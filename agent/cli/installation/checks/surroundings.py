@@ -31,7 +31,7 @@ _HTTPS, _SSH = 443, 22
 async def of(operator_file: Path, memory_dir: Path, namespace: str) -> AsyncGenerator[Finding]:
     """A line for each thing that the operator's file names."""
     try:
-        settings = read_operator_file(operator_file)
+        settings = read_operator_file(operator_file).settings
     except AgentError as error:
         yield findings.of_error("operator's file", str(operator_file), error)
         return

@@ -13,6 +13,8 @@ from agent.manifests.sinks import AllowedSinks
 from agent.values.errors import ForeignNamespaceError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from agent.api.application import Application
     from agent.api.operator import OperatorSettings
 
@@ -21,6 +23,17 @@ def unsealing(settings: OperatorSettings) -> Unsealing | None:
     """How SealedSecrets are unsealed; None where all of them are left to their controller."""
     given = settings.sealed_secrets
     return Unsealing(given.cluster_wide, given.namespaces) if given.keys else None
+
+
+def sinks(settings: OperatorSettings, asked: Collection[str] = ()) -> AllowedSinks:
+    """Where secrets may stand; `asked` is what an Application's `spec.secrets.allow` has."""
+    given = settings.sinks
+    return AllowedSinks(
+        config_maps=given.config_maps and "ConfigMap" in asked,
+        env=given.env and "Env" in asked,
+        args=given.args and "Args" in asked,
+        custom_fields=frozenset((item.group, item.kind, item.path) for item in given.custom_resources),
+    )
 
 
 def of(settings: OperatorSettings, application: Application) -> Grants:
@@ -33,18 +46,11 @@ def of(settings: OperatorSettings, application: Application) -> Grants:
             field="spec.targetNamespace" if application.spec.target_namespace else "spec.destination.namespace",
             namespace=application.namespace,
         )
-    asked = application.spec.secrets.allow
-    sinks = settings.sinks
     return Grants(
         None
         if acts_as == "agent"
         else Identity(application.id.namespace, application.spec.destination.service_account),
-        AllowedSinks(
-            config_maps=sinks.config_maps and "ConfigMap" in asked,
-            env=sinks.env and "Env" in asked,
-            args=sinks.args and "Args" in asked,
-            custom_fields=frozenset((item.group, item.kind, item.path) for item in sinks.custom_resources),
-        ),
+        sinks(settings, application.spec.secrets.allow),
         unsealing(settings),
         cautions.strictness(settings, application),
         settings.field_managers.people,

@@ -41,12 +41,11 @@ _NO_EXPRESSIONS = Expressions()
 
 
 class UnknownChangeError(HeldError):
-    """A file of a layered application cannot be read: no new desired state until it can."""
+    """What an Application asks for cannot be known, or is refused as a whole: no new desired state until it can."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__(
-            "skipping this revision: a file could not be read or parsed; the last good revision stays in place",
-            hint="fix the file, or remove it from the layers",
+            "skipping this revision: nothing of it is applied until this is corrected; the last good revision stays in place",
             file=problems[0].file,
         )
         self.problems = problems

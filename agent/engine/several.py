@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from agent.engine import rooms, submodules
 from agent.engine.bases import MOST_PATHS, CommittedFiles
 from agent.engine.repositories import Snapshot
+from agent.manifests import listing
 from agent.manifests.submodules import pieces
 from agent.values.errors import AgentError, LimitError, SourceError
 from agent.values.ids import Revision
@@ -135,10 +136,9 @@ async def expand(run: Run, given: Sequence[Origin], revision: Revision) -> tuple
     for each in given:
         with each.named():
             commit = each.of(revision).commit
-            modules = await submodules.fetch(run, each.name, each.source, each.credential, commit)
+            modules = await submodules.fetch(run, each.name, each.credential, commit)
         found.append(replace(each, modules=modules))
     named = {each.name: tuple(one.module for one in each.modules) for each in found}
-    _check_apart(named, (module.path for module in named[""]))  # else its keys would open files of the source there
     further = tuple((name, replace(part, modules=named.get(name, ()))) for name, part in revision.further)
     return tuple(found), replace(revision, modules=named[""], further=further)
 
@@ -164,7 +164,7 @@ async def files(run: Run, given: Sequence[Origin], revision: Revision, known: Co
                 if modules:
                     _check_size(run, found)
                 if not part.name:
-                    _check_apart(by_name, (file.path for file in got.files))
+                    listing.check_apart(by_name, (file.path for file in got.files))
     return Snapshot(tuple(sorted(found, key=lambda file: (file.layer, file.path))), tuple(refused))
 
 
@@ -217,7 +217,7 @@ async def tree(run: Run, given: Sequence[Origin], revision: Revision) -> Files:
     own = found.pop("")
     if not found:
         return own
-    _check_apart(found, own.listing)
+    listing.check_apart(found, own.listing)
     return _joined_files(own, found)
 
 
@@ -239,17 +239,6 @@ def _joined_files(own: Files, parts: Mapping[str, Files]) -> _Joined:
     for folder in parts:
         listing.pop(folder, None)
     return _Joined(own, parts, listing)
-
-
-def _check_apart(names: Container[str], paths: Iterable[str]) -> None:
-    """Raises SourceError where the own repository has files where those of another one are put."""
-    taken = next((path for path in paths if path.partition("/")[0] in names), None)
-    if taken is not None:
-        raise SourceError(
-            "the repository has files where those of a further source are put",
-            hint="give the source in spec.sources another name",
-            file=taken,
-        )
 
 
 @dataclass(frozen=True, slots=True)

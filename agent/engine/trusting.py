@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from agent.api.registries import ArtifactRule
     from agent.api.signatures import SignatureRule
     from agent.api.sources import Source
-    from agent.engine.context import Run
+    from agent.engine.context import Grants, Run
     from agent.engine.several import Origin
     from agent.values.ids import Revision
 
 
 def accepted(run: Run, given: Sequence[Origin], named: Revision) -> bool:
     """Whether the commits need no signature, or were accepted before. Raises ConfigError for a URL that no rule can be found for."""
-    return all(rule(run, each.source) is None or _trust(run, each).accepted == each.of(named).commit for each in given)
+    return all(
+        rule(run.grants, each.source) is None or _trust(run, each).accepted == each.of(named).commit for each in given
+    )
 
 
 async def check(run: Run, given: Sequence[Origin], revision: Revision) -> None:
@@ -36,7 +38,7 @@ async def check(run: Run, given: Sequence[Origin], revision: Revision) -> None:
 
 
 async def _check(run: Run, origin: Origin, revision: Revision) -> None:
-    asked, commit = rule(run, origin.source), origin.of(revision).commit
+    asked, commit = rule(run.grants, origin.source), origin.of(revision).commit
     if asked is None:
         return
     known = _trust(run, origin)
@@ -56,11 +58,11 @@ async def _check(run: Run, origin: Origin, revision: Revision) -> None:
     await _note(run, origin, revision, Trust(known.repository, commit), "commit-accepted", signer=signer)
 
 
-def rule(run: Run, source: Source) -> SignatureRule | ArtifactRule | None:
+def rule(grants: Grants, source: Source) -> SignatureRule | ArtifactRule | None:
     """Whose signatures a source needs, if any. Raises ConfigError for a URL that no rule can be found for."""
     if source.oci is not None:
-        return next((each for each in run.grants.artifact_signatures if each.serves(source.address)), None)
-    return rule_for(run.grants.signatures, source.address)
+        return next((each for each in grants.artifact_signatures if each.serves(source.address)), None)
+    return rule_for(grants.signatures, source.address)
 
 
 def _repository(run: Run, origin: Origin) -> str:

@@ -11,7 +11,7 @@ from agent.values.errors import LimitError, ManifestError, SourceError, Unsuppor
 from agent.values.text import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from agent.api.sources import Source
     from agent.values.errors import AgentError
@@ -231,3 +231,14 @@ def link_target(path: str, target: bytes) -> str | None:
 def total(entries: Sequence[Entry]) -> int:
     """Bytes of all of them."""
     return sum(entry.size or 0 for entry in entries)
+
+
+def check_apart(names: Container[str], paths: Iterable[str]) -> None:
+    """Raises SourceError where the own repository has files where those of another one are put."""
+    taken = next((path for path in paths if path.partition("/")[0] in names), None)
+    if taken is not None:
+        raise SourceError(
+            "the repository has files where those of a further source are put",
+            hint="give the source in spec.sources another name",
+            file=taken,
+        )

@@ -124,7 +124,7 @@ def test_render_warns(tree: Shell, flags: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("who", ["application", "operator"])
 def test_render_fails_where_the_application_or_the_operator_denies_it(tree: Shell, who: str) -> None:
     (tree.folder / "app/template.yaml").unlink()
-    tree.write("operator.yaml", "secrets: {plaintext: deny}\n")
+    tree.write("operator.yaml", "git: {allowedHosts: [git.example.com]}\nsecrets: {plaintext: deny}\n")
     tree.write("web.yaml", APPLICATION % ("deny" if who == "application" else "warn"))
     flags = ("--operator-file", "operator.yaml") if who == "operator" else ()
     result = tree.agent("render", "-f", "web.yaml", *flags, "--layers", "app")

@@ -111,7 +111,7 @@ def test_a_commit_on_no_branch_and_a_repository_over_ssh_are_refused(
 def test_the_operators_file_decides_where_it_is_given(shell: Shell, gitserver: GitServer, bases: Repository) -> None:
     log_in(shell, gitserver)
     overlay(shell, bases, bases.commit({"web/kustomization.yaml": "resources: [a.yaml]\n", "web/a.yaml": config("a")}))
-    operator = {"git": {"allowedHosts": [urlsplit(gitserver.url).netloc]}}
+    operator = {"git": {"allowedHosts": [urlsplit(gitserver.url).netloc, "git.example.com"]}}
     for granted, code in (([], 1), ([gitserver.url], 0)):
         shell.write("operator.yaml", json.dumps({"git": {**operator["git"], "remoteBases": granted}}))
         result = shell.agent("render", "-f", "application.yaml", "--operator-file", "operator.yaml")

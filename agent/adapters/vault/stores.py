@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from agent.adapters.vault import kv
 from agent.adapters.vault.store import Access, Store
 from agent.engine.ports import Resolved
+from agent.manifests import granted
 from agent.values import derive
-from agent.values.errors import AgentError, StoreDeniedError, StoreNotFoundError, UnknownStoreError
+from agent.values.errors import AgentError, StoreNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -45,6 +46,7 @@ class Stores:
         `logins` replace those of the settings, by the store's name. `observe` as Store has it.
         """
         given = logins or {}
+        self._settings: Final = settings
         self._stores: Final = {
             name: Store(
                 name,
@@ -137,28 +139,8 @@ class Stores:
         await asyncio.gather(*(asyncio.to_thread(store.close) for store in self._stores.values()))
 
     def _permitted(self, application: ApplicationId, reference: Reference) -> Access | AgentError:
-        store = self._stores.get(reference.store)
-        if store is None:
-            return UnknownStoreError(
-                "the operator has configured no store of this name",
-                hint="a reference names a store of the operator's file: vault://<store>/<mount>/<path>#<key>",
-                store=reference.store,
-            )
-        if not store.settings.serves(application.namespace):
-            return StoreDeniedError(
-                "this store does not serve the Application's namespace",
-                hint="see allowedNamespaces of the store in the operator's file",
-                store=reference.store,
-                namespace=application.namespace,
-            )
-        if not store.settings.allows(reference.path):
-            return StoreDeniedError(
-                "the operator's file does not allow this path",
-                hint="see allowedPaths of the store in the operator's file",
-                store=reference.store,
-                path=reference.path,
-            )
-        return Access(store, application.namespace)
+        refused = granted.refusal(self._settings, application.namespace, reference)
+        return refused or Access(self._stores[reference.store], application.namespace)
 
 
 async def _attempt(store: Access, work: Callable[[], T]) -> T | AgentError:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agent.adapters.vault import client
+from agent.manifests import granted
 from agent.manifests.references import LONGEST
 from agent.sops.format.keys import TransitKey
 from agent.values.errors import AgentError, DataKeyError, StoreError
@@ -51,14 +52,7 @@ async def unwrap(
                 if waiting:
                     answers.update(await store.in_thread(lambda store=store, waiting=waiting: _open(store, waiting)))
             for key in batch:
-                answers.setdefault(
-                    key,
-                    DataKeyError(
-                        "no configured store has this address",
-                        hint="the operator's file must have a store with the address that the SOPS file has, and allow this namespace",
-                        address=key.vault_address,
-                    ),
-                )
+                answers.setdefault(key, granted.unserved(key))
 
     await asyncio.gather(*(open_group(group) for group in groups.values()))
     return answers
@@ -75,7 +69,7 @@ class TransitMasterKeys:
         """Raises DataKeyError, StoreUnavailableError."""
         if not isinstance(key, TransitKey):
             raise DataKeyError("not a transit key")
-        failure: AgentError = DataKeyError("no configured store has this address", address=key.vault_address)
+        failure: AgentError = granted.unserved(key)
         for store in self.stores.serving(self.application, key.vault_address):
             answer = _open(store, [key])[key]
             if isinstance(answer, Secret):
@@ -104,12 +98,7 @@ def _ask(store: Access, keys: Sequence[TransitKey]) -> dict[TransitKey, Secret |
     path = f"{engine}/keys/{name}"
     try:
         if not store.settings.opens(engine, name):
-            raise DataKeyError(
-                "the operator's file does not allow this transit key",
-                hint="transitKeys of the store must hold <engine>/keys/<key>",
-                store=store.name,
-                path=path,
-            )
+            raise granted.closed(store.name, keys[0])
         answer = store.call(
             "post",
             f"{client.address(engine)}/decrypt/{client.address(name)}",

@@ -105,6 +105,7 @@ async def compute(
     parsed = replace(parsed, sealed={**parsed.sealed, **given.given.sealed}) if given is not None else parsed
     secrets, untrusted, opened = _open(parsed, keys) if keys is not None else ({}, {}, {})
     untrusted, locked = _apart(untrusted) if unopened is not None else (untrusted, {})
+    untrusted |= _unopenable(target, parsed)
     secrets.update({name: unopened for path in locked for name in parsed.sealed[path].ids if unopened is not None})
     made = None
     if given is not None:
@@ -134,9 +135,9 @@ async def compute(
 
     state = _stated(target, merged(kinds) if kinds is not None else _without_cluster(merged), made, given)
     if keys is None:
-        return _checked(state, None, target.sinks)
+        return _checked(state, None, target)
     values, failed = _open_values(state, target.sealing_keys, unopened)
-    declared = _checked(state.holding(failed), secrets | values, target.sinks, unopened)
+    declared = _checked(state.holding(failed), secrets | values, target, unopened)
     return replace(declared, locked=tuple(Problem(error, file=path) for path, error in locked.items()))
 
 
@@ -148,6 +149,18 @@ def _with_more(state: DesiredState, application: Application) -> DesiredState:
 def _parse(target: Target, snapshot: Snapshot) -> Parsed:
     limits = Limits.served(size=target.limits.file_bytes, depth=target.limits.yaml_depth)
     return documents.parse(snapshot.files, limits=limits)
+
+
+def _unopenable(target: Target, parsed: Parsed) -> dict[str, AgentError]:
+    """The files for which no agent has a key, whatever the user's keys are."""
+    found: dict[str, AgentError] = {}
+    for path, file in parsed.sealed.items():
+        try:
+            for part in file.parts:
+                target.stores.check_recipients(part.metadata.data_key, path)
+        except DataKeyError as error:
+            found[path] = error
+    return found
 
 
 def _apart(untrusted: Mapping[str, AgentError]) -> tuple[dict[str, AgentError], dict[str, AgentError]]:
@@ -231,7 +244,7 @@ def _stated(
 def _checked(
     state: DesiredState,
     secrets: dict[str, Secret] | None,
-    allowed: sinks.AllowedSinks,
+    target: Target,
     unopened: Secret | None = None,
 ) -> Declared:
     failed: dict[ObjectId, AgentError] = {}
@@ -251,7 +264,9 @@ def _checked(
                 known = {**secrets, **made} if made else secrets
                 opened[key] = resolve.unseal(item.tree, known, left)
                 checked = resolve.unseal(item.tree, known, left | _public(item.tree))
-            check(key, checked, allowed, state.variables)
+            check(key, checked, target.sinks, state.variables)
+            target.stores.check(references.find(checked))
+            target.stores.check(references.find(made_values.inputs(item.tree, state.expressions, secrets or {})))
         except AgentError as error:
             failed[key] = error.with_facts(object=key, file=", ".join(item.files))
     state = state.holding(failed)

@@ -98,7 +98,10 @@ async def _diff(args: argparse.Namespace) -> int:
     from agent.desired.compiler import UnknownChangeError
     from agent.values.dataclass import replace
 
-    target = worktree.target(flags.typed(tree_flags.Asked, args))
+    try:
+        target = worktree.target(flags.typed(tree_flags.Asked, args))
+    except UnknownChangeError as error:
+        return differences.tell_nothing(desired.problems_of(error), args.output)
     if args.prune and target.application is None:
         raise UsageError("--prune needs -f: only the Application shows which objects it owns")
     settings = connection.settings(args.kubeconfig, args.context)

@@ -50,6 +50,14 @@ def of(
     return found
 
 
+def inputs(tree: Object, expressions: Expressions, secrets: Mapping[str, Secret]) -> Object:
+    """What the leaves of an object are made of, as far as it is open."""
+    behind = expressions.behind([leaf.id for _, leaf in walk(tree) if isinstance(leaf, Sealed)])
+    return {
+        name: secrets.get(each.id, each) if isinstance(each, Sealed) else each for name, each in behind.inputs.items()
+    }
+
+
 def answered(state: DesiredState, secrets: Mapping[str, Secret], unopened: Secret | None) -> AgentError | None:
     """Why nothing of a chart counts: a question about its values has another answer. One about a value that is not open here is left out."""
     known: list[Question] = []

@@ -83,9 +83,9 @@ def _render(args: argparse.Namespace) -> int:
             "--reveal shows secrets, and standard output is no terminal",
             hint="add --force if whatever reads it may know them",
         )
-    target = worktree.target(flags.typed(tree_flags.Asked, args))
     keys = key_sources.master_keys(flags.typed(key_sources.Access, args)) if args.verify or args.reveal else None
     try:
+        target = worktree.target(flags.typed(tree_flags.Asked, args))
         declared = asyncio.run(_declared(args, target, keys))
     except UnknownChangeError as error:
         desired.report(desired.problems_of(error))

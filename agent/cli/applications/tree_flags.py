@@ -73,5 +73,5 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--operator-file",
         metavar="FILE",
-        help="the operator's file with limits, allowed sinks and warnings that hold, instead of the defaults",
+        help="the operator's file: its limits and warnings that hold, and with -f what it grants: hosts, stores, paths, namespaces, sinks",
     )

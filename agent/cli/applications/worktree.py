@@ -7,29 +7,29 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess  # git, which knows what files are ignored
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.api import application as applications
-from agent.api import destinations, disclosures, names, operator
+from agent.api import names, operator
 from agent.api.application import ApplicationSpec
 from agent.api.helm import Helm
 from agent.api.model import Problem, validate
 from agent.api.render import Kustomize, Render
 from agent.api.sources import Source
-from agent.cli.applications import fetched_bases, submodule_folders
+from agent.cli.applications import fetched_bases, refusals, submodule_folders, work_tree_index
 from agent.cli.applications.fetched_bases import Bases
 from agent.cli.errors import ReadError, UsageError
 from agent.cli.files import content
 from agent.cli.keys import sealing_keys
+from agent.daemon import grants
 from agent.desired import cautions
 from agent.engine.repositories import Snapshot
 from agent.manifests import listing, places
 from agent.manifests.documents import RENDERED, File, TreeEntry
+from agent.manifests.granted import StoreGrants
 from agent.manifests.places import Places
 from agent.manifests.sealed_secrets import Unsealing
-from agent.manifests.sinks import AllowedSinks
 from agent.values import system
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import LimitError, SourceError
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from agent.desired.cautions import Strictness
     from agent.manifests.listing import Entry, Layer
     from agent.manifests.remote_bases import Base
+    from agent.manifests.sinks import AllowedSinks
     from agent.values.errors import AgentError
     from agent.values.tree import Tree
 
@@ -59,6 +60,7 @@ class Target:
     `unsealing`: SealedSecrets are unsealed, as the operator's file says, or because the user gave `sealing_keys`. `people` are the field
     managers of people, `disclosed` the variables that become clear text. `bases` fetches remote bases. `granted` are patterns of the
     namespaces that the operator's file lets objects go to, `checkouts` the folders of further sources, `modules` those of submodules.
+    `stores` is what may be asked of stores.
     """
 
     folder: Path
@@ -77,6 +79,7 @@ class Target:
     granted: tuple[str, ...] = places.EVERYWHERE
     checkouts: Mapping[str, Path] = field(default_factory=dict[str, Path])
     modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
+    stores: StoreGrants = StoreGrants()
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -102,7 +105,7 @@ def renders(spec: ApplicationSpec | None) -> bool:
 
 
 def target(asked: Asked) -> Target:
-    """Raises UsageError, ConfigError, ManifestError, YamlError, and what reading a file raises."""
+    """Raises UsageError, ConfigError, ManifestError, YamlError, what reading a file raises, and UnknownChangeError for what the agent refuses."""
     folder = Path(asked.folder)
     if not folder.is_dir():
         raise UsageError("no such folder", folder=asked.folder)
@@ -114,12 +117,12 @@ def target(asked: Asked) -> Target:
         # The address is the one part of a source that a work tree has no use for.
         above = layers or (() if spec else (".",))
         source = Source.model_construct(layers=above, include=(), exclude=())
-        sinks, unsealing = _sinks(settings, None), _unsealing(asked, settings)
+        unsealing = _unsealing(asked, settings)
         return Target(
             folder,
             source,
             asked.namespace,
-            sinks,
+            grants.sinks(settings),
             settings.limits,
             None,
             spec,
@@ -142,13 +145,15 @@ def target(asked: Asked) -> Target:
     source = application.spec.source
     if layers:
         source = source.model_copy(update={"layers": layers})
-    sinks = _sinks(settings if asked.operator_file else None, application)
+    given = settings if asked.operator_file else None
+    granted = refusals.granted(given, application)
+    checkouts = _checkouts(asked.source, application.spec)
     unsealing = _unsealing(asked, settings)
     return Target(
         folder,
         source,
         application.namespace,
-        sinks,
+        granted.sinks,
         settings.limits,
         application,
         application.spec,
@@ -157,9 +162,11 @@ def target(asked: Asked) -> Target:
         cautions.strictness(settings, application),
         settings.field_managers.people,
         Bases(settings.git if asked.operator_file else fetched_bases.settings_for(application), settings.limits),
-        _disclosed(settings if asked.operator_file else None, application),
-        _granted(settings, application) if asked.operator_file else places.EVERYWHERE,
-        *_checked_out(folder, _checkouts(asked.source, application.spec), application.spec),
+        granted.disclosed,
+        granted.destinations,
+        checkouts,
+        submodule_folders.of_sources(folder, checkouts, application.spec, granted, given),
+        StoreGrants(application.id.namespace, given.stores) if given is not None else StoreGrants(),
     )
 
 
@@ -221,20 +228,6 @@ def _unsealing(asked: Asked, settings: OperatorSettings) -> Unsealing | None:
     return Unsealing(given.cluster_wide, given.namespaces) if given.keys else None
 
 
-def _sinks(settings: OperatorSettings | None, application: Application | None) -> AllowedSinks:
-    """What both allow; without the operator's file, what the Application asks for."""
-    asked = frozenset(application.spec.secrets.allow) if application else frozenset[str]()
-    if settings is None:
-        return AllowedSinks("ConfigMap" in asked, "Env" in asked, "Args" in asked)
-    given = settings.sinks
-    return AllowedSinks(
-        config_maps=given.config_maps and "ConfigMap" in asked,
-        env=given.env and "Env" in asked,
-        args=given.args and "Args" in asked,
-        custom_fields=frozenset((item.group, item.kind, item.path) for item in given.custom_resources),
-    )
-
-
 def _checkouts(given: Sequence[str], spec: ApplicationSpec) -> dict[str, Path]:
     """The folders of all further sources. Raises UsageError where one is missing, or is none."""
     found = {name: Path(folder) for name, _, folder in (text.partition("=") for text in given)}
@@ -252,27 +245,6 @@ def _checkouts(given: Sequence[str], spec: ApplicationSpec) -> dict[str, Path]:
             source=wrong,
         )
     return found
-
-
-def _checked_out(
-    folder: Path, checkouts: Mapping[str, Path], spec: ApplicationSpec
-) -> tuple[Mapping[str, Path], Mapping[str, tuple[str, ...]]]:
-    """The folders of further sources, and those of submodules."""
-    sources = spec.all_sources.items()
-    found = ((name, submodule_folders.find(checkouts.get(name, folder), each, _not_ignored)) for name, each in sources)
-    return checkouts, dict(found)
-
-
-def _granted(settings: OperatorSettings, application: Application) -> tuple[str, ...]:
-    acts_as = destinations.identity(settings.destinations, application.id, application.namespace)
-    return destinations.reach(settings.destinations, application.id, acts_as or "serviceAccount")
-
-
-def _disclosed(settings: OperatorSettings | None, application: Application) -> frozenset[str]:
-    """As sinks: what both allow; without the operator's file, what the Application asks for."""
-    if settings is not None:
-        return disclosures.of(settings.disclosures, application)
-    return frozenset(application.spec.substitute.disclose if application.spec.substitute else ())
 
 
 def read(wanted: Target) -> Snapshot:
@@ -295,6 +267,9 @@ def read(wanted: Target) -> Snapshot:
                 raise LimitError("the layers hold more than the agent accepts", layer=layer.path)
             number = part.numbers[layer.number]
             found += [File(part.path(entry.path), "", _bytes(folder, entry.path), number) for entry in taken]
+        if not part.name:
+            with refusals.said():
+                listing.check_apart(wanted.checkouts, (file.path for file in found))
     return Snapshot(tuple(sorted(found, key=lambda file: file.layer)), tuple(refused))
 
 
@@ -327,10 +302,13 @@ def rendered_files(wanted: Target) -> RenderedFiles:
     found: dict[str, TreeEntry] = {}
     roots = submodule_folders.roots(wanted.folder, wanted.checkouts, wanted.modules)
     for prefix, folder in roots.items():
-        kept = _not_ignored(folder)
+        kept = work_tree_index.not_ignored(folder)
         for name, mode, size in _walk(os.fsencode(folder), b"", kept or frozenset(), hidden=True):
             if (kept is None or name in kept) and f"{prefix}{os.fsdecode(name)}/" not in roots:
                 found[prefix + os.fsdecode(name)] = TreeEntry("", size, listing.KINDS.get(mode, "file"))
+        if not prefix:
+            with refusals.said():
+                listing.check_apart(wanted.checkouts, found)
     return RenderedFiles(wanted, found)
 
 
@@ -346,7 +324,7 @@ def _entries(folder: Path, layer: Layer) -> Iterator[tuple[Entry, AgentError | N
     where = root if layer.path == "." else root / layer.path
     if not where.is_dir() or where.resolve() != where:
         raise SourceError("the work tree has no such folder", hint="check the layers", layer=layer.path)
-    kept = _not_ignored(where)
+    kept = work_tree_index.not_ignored(where)
     lines = [
         b"%s blob 0 %d\t%s" % (mode.encode(), size, path)
         for path, mode, size in _walk(os.fsencode(where), b"", kept or frozenset(), hidden=False)
@@ -375,18 +353,6 @@ def _walk(
             yield path, listing.SUBMODULE, 0
         elif entry.is_dir():
             yield from _walk(entry.path, path + b"/", committed, hidden=hidden)
-
-
-def _not_ignored(folder: Path) -> frozenset[bytes] | None:
-    """Paths below a folder that are or may be committed; None where Git does not say."""
-    command = ["git", "-c", "core.fsmonitor=false", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    # Of a hook's environment, which may name another repository, nothing is taken.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    try:
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)  # noqa: S603
-    except OSError:
-        return None
-    return frozenset(done.stdout.split(b"\0")) if done.returncode == 0 else None
 
 
 def _may_be_folder(folder: Path, entry: Entry) -> bool:

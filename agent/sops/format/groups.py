@@ -92,14 +92,30 @@ def unwrap_data_key(
     `opened` keeps what keys gave, so that files which share a data key ask for it once. Raises DataKeyError, whose fact `keys` has
     every key and why it did not open; where one failed only for now, its transient error.
     """
-    opened = {} if opened is None else opened
+    parts = _parts(wrapped, master_keys, file, order, {} if opened is None else opened)
+    return parts[0] if len(wrapped.groups) == 1 else cipher.join_data_key(parts)
+
+
+def check_openable(wrapped: WrappedDataKey, master_keys: MasterKeys, *, file: str) -> None:
+    """As `unwrap_data_key`, for keys that only say which of the wrapped keys they would open. Raises DataKeyError."""
+    _ = _parts(wrapped, master_keys, file, DEFAULT_ORDER, {})
+
+
+def _parts(
+    wrapped: WrappedDataKey,
+    master_keys: MasterKeys,
+    file: str,
+    order: Sequence[str],
+    opened: MutableMapping[WrappedKey, Secret],
+) -> list[Secret]:
+    """What the groups gave, of as many as are needed."""
     parts: list[Secret] = []
     failed: dict[WrappedKey, AgentError] = {}
     for group in sorted(wrapped.groups, key=lambda group: not any(key in opened for key in group)):
         if len(parts) < wrapped.needed and (part := _part(group, master_keys, order, opened, failed)) is not None:
             parts.append(part)
     if len(parts) == wrapped.needed:
-        return parts[0] if len(wrapped.groups) == 1 else cipher.join_data_key(parts)
+        return parts
     for error in failed.values():
         if error.transient:
             raise error.with_facts(file=file) from None

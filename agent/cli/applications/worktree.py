@@ -110,28 +110,10 @@ def target(asked: Asked) -> Target:
     if not folder.is_dir():
         raise UsageError("no such folder", folder=asked.folder)
     settings = _operator(asked.operator_file)
-    opening = sealing_keys.read(asked.sealing_key) if asked.sealing_key else None
     spec = _rendering(asked)
     layers = tuple(part.strip() for given in asked.layers or () for part in given.split(",") if part.strip())
     if asked.application is None:
-        # The address is the one part of a source that a work tree has no use for.
-        above = layers or (() if spec else (".",))
-        source = Source.model_construct(layers=above, include=(), exclude=())
-        unsealing = _unsealing(asked, settings)
-        return Target(
-            folder,
-            source,
-            asked.namespace,
-            grants.sinks(settings),
-            settings.limits,
-            None,
-            spec,
-            unsealing,
-            opening,
-            cautions.strictness(settings, None),
-            settings.field_managers.people,
-            Bases(settings.git, settings.limits),
-        )
+        return _of_folder(asked, settings, layers, spec)
     if spec is not None:
         raise UsageError("the Application says what is rendered", hint="leave out --kustomize and --helm, or -f")
     application = _application(asked.application, asked.namespace)
@@ -148,7 +130,6 @@ def target(asked: Asked) -> Target:
     given = settings if asked.operator_file else None
     granted = refusals.granted(given, application)
     checkouts = _checkouts(asked.source, application.spec)
-    unsealing = _unsealing(asked, settings)
     return Target(
         folder,
         source,
@@ -157,8 +138,8 @@ def target(asked: Asked) -> Target:
         settings.limits,
         application,
         application.spec,
-        unsealing,
-        opening,
+        _unsealing(asked, settings),
+        _opening(asked),
         cautions.strictness(settings, application),
         settings.field_managers.people,
         Bases(settings.git if asked.operator_file else fetched_bases.settings_for(application), settings.limits),
@@ -168,6 +149,31 @@ def target(asked: Asked) -> Target:
         submodule_folders.of_sources(folder, checkouts, application.spec, granted, given),
         StoreGrants(application.id.namespace, given.stores) if given is not None else StoreGrants(),
     )
+
+
+def _of_folder(
+    asked: Asked, settings: OperatorSettings, layers: tuple[str, ...], spec: ApplicationSpec | None
+) -> Target:
+    """A folder without an Application. The address is the one part of a source that it has no use for."""
+    above = layers or (() if spec else (".",))
+    return Target(
+        Path(asked.folder),
+        Source.model_construct(layers=above, include=(), exclude=()),
+        asked.namespace,
+        grants.sinks(settings),
+        settings.limits,
+        None,
+        spec,
+        _unsealing(asked, settings),
+        _opening(asked),
+        cautions.strictness(settings, None),
+        settings.field_managers.people,
+        Bases(settings.git, settings.limits),
+    )
+
+
+def _opening(asked: Asked) -> SealingKeys | None:
+    return sealing_keys.read(asked.sealing_key) if asked.sealing_key else None
 
 
 def _rendering(asked: Asked) -> ApplicationSpec | None:

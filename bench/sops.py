@@ -132,6 +132,18 @@ def one_file(place: Workplace, values: int, rounds: int) -> Iterator[Compared]:
         yield compare(name, values, rounds, lambda work=work: work(AGENT), lambda work=work: work(place.sops))
 
 
+def key_file(place: Workplace, rounds: int) -> Compared:
+    """Encrypting a private key over several lines, and a text beyond ASCII."""
+    draw = random.Random(0)
+    key = "".join(f"    {''.join(draw.choices(_LETTERS, k=64))}\n" for _ in range(40))
+    _ = (place.folder / "key.yaml").write_text(f"owner: Zoë\ntls.key: |\n{key}", "utf-8")
+
+    def encrypt(program: str) -> Run:
+        return place.run(program, "encrypt", "--age", place.recipient, "key.yaml")
+
+    return compare("encrypt a private key", 2, rounds, lambda: encrypt(AGENT), lambda: encrypt(place.sops))
+
+
 def many_files(place: Workplace, rounds: int) -> Compared:
     """200 files of ten values: one process, and a process a file."""
     folder = place.folder / "files"
@@ -186,6 +198,7 @@ def expectations(findings: Findings) -> Iterator[Expectation]:
         ("encrypt", 1000): 1.0,
         ("decrypt", 10): 5.0,
         ("encrypt", 10): 5.0,
+        ("encrypt a private key", 2): 5.0,
         (f"decrypt {FILES} files", 10): 0.1,
     }
     for each in findings.compared:
@@ -238,6 +251,7 @@ def main() -> int:
         for values in (10, 1000) if options.quick else (10, 1000, 20_000):
             print(f"{values:,} values", file=sys.stderr)
             findings.compared += one_file(place, values, max(rounds, 3) if values < 20_000 else rounds)
+        findings.compared.append(key_file(place, max(rounds, 3)))
         print(f"{FILES} files", file=sys.stderr)
         findings.compared.append(many_files(place, min(rounds, 3)))
         findings.in_the_agent |= in_the_agent(place)

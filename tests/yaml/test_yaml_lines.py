@@ -165,3 +165,12 @@ def test_a_comment_that_goes_takes_nothing_else_along(gone):
     document = YamlOriginal(data, file="f.yaml").documents[0]
     wanted = Mapping((*document.items[:gone], *document.items[gone + 1 :]))
     assert same_documents(sealed.parse(splice(data, [wanted], file="f.yaml").data, file="f.yaml"), [wanted])
+
+
+@pytest.mark.parametrize("text", ["password: x\n", "password: |\n  a\n  b\n", "---\npassword: 'x y'\n"])
+def test_a_file_of_one_value_gets_its_metadata_without_libyaml(text):
+    original = YamlOriginal(text.encode(), file="f.yaml")
+    document = Mapping((*original.documents[0].items, METADATA))
+    found = leaves.substitute(original.read, document, indent=4)
+    assert found is not None
+    assert splicing.splice(original, [document], indent=4).data == found[0].encode()

@@ -134,7 +134,7 @@ class _Substitution:
         tail = self._text[max(leaves[-1], 0) :] if leaves else self._text
         if last < 0 or self._text[last:end] not in {"", "\n"} or tail not in {"", "\n"}:
             raise _RestructuredError
-        if not self._text[self._text.rfind("\n", 0, last - 1) : last].strip():
+        if not self._text[self._text.rfind("\n", 0, last - 1) + 1 : last].strip():
             # A literal block with blank lines at its end, which may be the block's or not.
             raise _RestructuredError
         written = ""

@@ -47,9 +47,7 @@ _LINE = re.compile(
     re.VERBOSE,
 )
 _BODY = re.compile(r"(\ *+)([^\n]*+)(?:\n|\Z)")
-_ODD = (
-    "[^\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"  # compiled for files that need it
-)
+_ODD = "[\0-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]"  # compiled for files that need it
 _PLAIN_ASCII = bytes([10, *range(32, 127)])
 OTHER_WORDS = frozenset(("null", "Null", "NULL", "true", "True", "TRUE", "false", "False", "FALSE"))
 

@@ -11,7 +11,7 @@ from whole_runs.installation import Installation
 from whole_runs.previewing import FORBIDDEN, User, asking
 from whole_runs.surroundings import UID
 
-from agent.values.errors import ClusterError, ClusterUnavailableError
+from agent.values.errors import ClusterError, ClusterUnavailableError, LimitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +47,7 @@ OBJECTS = {
     "one that may not be applied": "apply ConfigMap",
 }
 GONE = {"d.yaml": FOUR["d.yaml"]}
+NO_CAUSE = "so whether a commit or a live edit is the cause is not known"
 OVERLOOKED = "whether another Application has kinds that this one has no more: then the agent deletes 1 object with this one's label"
 
 
@@ -165,11 +166,14 @@ class TestOfWhatAUserMayNotRead:
         )
         assert said.actions == {"Secret/db": "change", "Deployment/web": "roll", "ConfigMap/e": "create"}
         assert said.causes == {"Secret/db": "unknown", "Deployment/web": "unknown", "ConfigMap/e": "commit"}
+        assert said.unknown == [f"the commit that was applied last is not here, {NO_CAUSE}"]
+
+    async def test_what_the_commit_that_was_applied_last_asked_for(self, asking: Callable[..., User]) -> None:
+        error = LimitError("git takes too long", seconds=30)
+        said = await asking(await self.world(), errors={"read commit": error}).diff(CHANGE)
+        assert said.causes == {"ConfigMap/a": "unknown", "ConfigMap/e": "commit"}
         assert said.unknown == [
-            (
-                "the commit that was applied last is not here, or its variables came from the cluster,"
-                " so whether a commit or a live edit is the cause is not known"
-            )
+            f"what was applied last cannot be made again (Limit: git takes too long (seconds 30)), {NO_CAUSE}"
         ]
 
     async def test_which_commit_counted_for_another_spec(self, asking: Callable[..., User]) -> None:
@@ -177,6 +181,9 @@ class TestOfWhatAUserMayNotRead:
         world.spec(interval="2h")
         said = await asking(world).diff(CHANGE)
         assert said.causes["ConfigMap/a"] == "unknown"
+        assert said.unknown == [
+            f"the agent has not yet applied a commit by the spec as it stands in the cluster, {NO_CAUSE}"
+        ]
 
     @pytest.mark.parametrize("code", [403, 503])
     async def test_the_application(self, asking: Callable[..., User], code: int) -> None:

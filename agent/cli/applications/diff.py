@@ -49,7 +49,7 @@ of it, could not be compared. Waves are numbered in the order in which they are 
 causes, with -f, named as in the audit trail: commit and spec: the change comes from Git or from the Application; live-edit and
 live-deletion: the live object differs from what the agent applied; secret-source: the store has another version of a value; roll: a Secret
 that the workload uses changes; record-lost: the agent has no record of applying it. A cause is known only if this repository has the commit
-that was applied last and the Application's source has not changed since; otherwise it is shown as unknown.
+that was applied last and the Application's source has not changed since; otherwise it is shown as unknown, and why.
 
 What you may not read is listed as not known, and the rest is shown: kinds that you may not list, the agent's record, a value that the store
 denies you though the agent may read it. A store that does not answer you is assumed to be down for the agent too.
@@ -127,12 +127,14 @@ async def _diff(args: argparse.Namespace) -> int:
             " writes nothing until agent recover hands over the rest (RecoveryNeeded)"
         )
     state = declared.state.holding({**held, **waiting})
-    before = await _before(connected, target, looked)
+    before, why_not = await _before(connected, target, looked)
     prunes = target.application is not None and target.application.spec.prune
     shown = preview.compute(state, before, found, looked, prunes=prunes)
     desired.warn(state.warnings)
     problems = (*looked.problems, *replace(declared, state=state).problems, *denied)
-    return differences.show(differences.Differences(state, found, shown, looked, problems), target, args.output)
+    return differences.show(
+        differences.Differences(state, found, shown, looked, problems, why_not=why_not), target, args.output
+    )
 
 
 async def _look(args: argparse.Namespace, connected: Cluster, target: Target) -> Applied:
@@ -164,32 +166,39 @@ async def _declared(args: argparse.Namespace, connected: Cluster, target: Target
     )
 
 
-async def _before(connected: Cluster, target: Target, looked: Applied) -> DesiredState | None:
-    """What was applied last, where the Application is still the same and this repository has the commit."""
+async def _before(connected: Cluster, target: Target, looked: Applied) -> tuple[DesiredState | None, str]:
+    """What was applied last; else why that is not known."""
     from agent.cli.applications import committed_files, desired, standing, worktree
 
-    record, application = looked.record, looked.application
-    if record.revision is None or application is None or record.generation != application.generation:
-        return None
-    if target.spec is None or _made_of(application.spec, application.spec.source) != _made_of(
-        target.spec, target.source
-    ):
-        return None
-    if target.application is not None and (target.application.spec.reads or target.application.spec.sources):
-        return None  # what the cluster's variables and other repositories were then is not known
-    commit = record.revision.commit
-    snapshot = committed_files.read(target, commit)
-    files = committed_files.files(target, commit) if worktree.renders(target.spec) else None
-    if snapshot is None or (files is None and worktree.renders(target.spec)):
-        return None
+    commit, why_not = _last_commit(target, looked)
+    if why_not:
+        return None, why_not
     try:
+        snapshot, renders = committed_files.read(target, commit), worktree.renders(target.spec)
+        files = committed_files.files(target, commit) if renders else None
+        if snapshot is None or (renders and files is None):
+            return None, "the commit that was applied last is not here"
         names, kinds = standing.Names(connected, looked, target.places, asks=False), await connected.kinds()
         before = await desired.compute(
             target, kinds, None, snapshot=snapshot, files=files, cluster=connected, names=names
         )
-    except AgentError:
-        return None  # the cause of a change is not known then, and said to be so
-    return before.state
+    except AgentError as error:
+        return None, f"what was applied last cannot be made again ({error.reason}: {error})"
+    return before.state, ""
+
+
+def _last_commit(target: Target, looked: Applied) -> tuple[str, str]:
+    """The commit that was applied last, if the Application was the same then and is made of it alone; else why not."""
+    record, application, file = looked.record, looked.application, target.application
+    if record.revision is None or application is None or file is None:
+        return "", "what was applied last is not known"
+    if record.generation != application.generation:
+        return "", "the agent has not yet applied a commit by the spec as it stands in the cluster"
+    if _made_of(application.spec, application.spec.source) != _made_of(file.spec, target.source):
+        return "", "the file has another source than the Application in the cluster"
+    if file.spec.reads or file.spec.sources:
+        return "", "variables of the cluster or further sources were part of what was applied last"
+    return record.revision.commit, ""
 
 
 def _made_of(spec: ApplicationSpec, source: Source) -> tuple[object, ...]:

@@ -30,7 +30,7 @@ _DIFFERING = frozenset({"create", "run", "change", "replace", "prune", "roll", "
 
 
 class Differences:
-    """`problems` are those that no object of the change set has."""
+    """`problems` are those that no object of the change set has. `why_not`: why it is not known what was applied last."""
 
     def __init__(
         self,
@@ -39,12 +39,15 @@ class Differences:
         shown: Preview,
         applied: Applied,
         problems: Sequence[Problem],
+        *,
+        why_not: str,
     ) -> None:
         self.state = state
         self.changes = {each.object: each for each in shown.changes}
         self.found = {each.id: each for each in found}
         self.objects = [*dict.fromkeys((*self.changes, *self.found))]
         self._guessed = shown.guessed
+        self._why_not = why_not
         self._overlooked = shown.overlooked
         self._replaced = shown.replaced
         self._finished = shown.finished
@@ -94,10 +97,7 @@ class Differences:
         """What the user may not read, and what it leaves open."""
         also: list[str] = []
         if self._guessed:
-            also.append(
-                "the commit that was applied last is not here, or its variables came from the cluster, so whether a commit or a live edit"
-                " is the cause is not known"
-            )
+            also.append(f"{self._why_not}, so whether a commit or a live edit is the cause is not known")
         unread = any(each.unknown or each.action == "unknown" for each in self.found.values())
         if unread and any(each.action == "prune" for each in self.changes.values()):
             also.append("whether a value that was not read holds its object: then nothing is deleted")

@@ -173,6 +173,8 @@ class User:
             yield reader
 
         def committed(target: Any, of: str) -> Any:
+            if "read commit" in self.errors:
+                raise self.errors["read commit"]
             known = self.knows_history and int(of[:12]) <= len(world.git.commits)
             return asyncio.run(world.git.files(target.source, None, of)) if known else None
 

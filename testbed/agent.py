@@ -288,12 +288,15 @@ class Deployed:
         return next((each for each in conditions if each["type"] == kind), dict[str, str]())
 
     def wait(self, kind: str, status: str, *, revision: str = "", seconds: float = 60.0) -> dict[str, object]:
-        """Wait for a condition at a revision (a commit, or the beginning of one); the status."""
+        """Wait for a condition of the spec as it stands, at a revision (a commit, or the beginning of one); the status."""
 
         def reached() -> dict[str, object] | None:
-            now = self.status()
+            found = self.controlplane.get(self.path)
+            now: dict[str, Any] = found.get("status") or {}
             at = str(now.get("checkedRevision") or now.get("revision") or "")
-            good = self.condition(kind).get("status") == status and (not revision or f"@{revision[:12]}" in at)
-            return now if good else None
+            current = now.get("observedGeneration") == found["metadata"]["generation"]
+            said = {"type": kind, "status": status}.items()
+            good = current and any(said <= each.items() for each in now["conditions"])
+            return now if good and (not revision or f"@{revision[:12]}" in at) else None
 
         return wait_until(reached, seconds, f"{self.namespace}/{self.name} {kind}={status} {revision[:12]}")

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 STORE = "main"
 """Name of the one store in the operator's file."""
 
+PATIENCE = 120.0
+"""Seconds after which what was waited for does not come, however busy the machine is."""
+
 POLICY = 'path "{mount}/*" {{ capabilities = ["read", "list"] }}\npath "sys/internal/ui/mounts/*" {{ capabilities = ["read"] }}\n'
 _TRANSIT_POLICY = 'path "{mount}/decrypt/sops" {{ capabilities = ["update"] }}\n'
 _LABEL = "signet-gitops.dev/application"
@@ -135,7 +138,7 @@ class Installation:
             names = self.controlplane.get(f"/api/v1/namespaces/{self.agent.namespace}/configmaps")["items"]
             return not any(uid in item["metadata"]["name"] for item in names)
 
-        _ = wait_until(forgotten, 30, f"no record of {uid}")
+        _ = wait_until(forgotten, PATIENCE, f"no record of {uid}")
 
     def close(self) -> None:
         """End every agent. Harmless twice."""
@@ -167,11 +170,16 @@ class Report:
         conditions: list[dict[str, str]] = self.status.get("conditions", [])
         return next((each for each in conditions if each["type"] == kind), dict[str, str]())
 
+    def like(self, **wanted: str) -> list[dict[str, str]]:
+        """The failures whose fields are (object, file: begin with) these."""
+        return [
+            each for each in self.failures if all(each.get(name, "").startswith(text) for name, text in wanted.items())
+        ]
+
     def failure(self, **wanted: str) -> dict[str, str]:
-        """The first failure whose fields are (object, file: begin with) these. Raises AssertionError, with the status."""
-        for each in self.failures:
-            if all(each.get(name, "").startswith(text) for name, text in wanted.items()):
-                return each
+        """The first of them. Raises AssertionError, with the status."""
+        if found := self.like(**wanted):
+            return found[0]
         raise AssertionError(f"no failure like {wanted} in {self.failures}")
 
 
@@ -299,22 +307,23 @@ class Tenant:
         _ = self.controlplane.merge(self.application.path, {"metadata": {"annotations": annotations}})
         return value
 
-    def sync(self, files: Mapping[str, Content] | None = None, *, seconds: float = 60.0) -> Report:
+    def sync(self, files: Mapping[str, Content] | None = None, *, seconds: float = PATIENCE) -> Report:
         """Commit, ask for a run, and give what the status says after it."""
         if files is not None:
             _ = self.commit(files)
         value = self.request()
         return self.until(lambda report: report.status.get("lastHandledRequestedAt") == value, "run", seconds=seconds)
 
-    def until(self, check: Callable[[Report], bool], what: str, *, seconds: float = 60.0) -> Report:
-        """Wait for a status, an empty one where there is no Application. Raises NotReadyError that shows the last one."""
+    def until(self, check: Callable[[Report], bool], what: str, *, seconds: float = PATIENCE) -> Report:
+        """Wait for a status of the spec as it stands, an empty one where there is no Application. Raises NotReadyError with the last one."""
         last: list[Report] = []
 
         def found() -> Report | None:
             code, answer = self.controlplane.request("GET", self.application.path)
             report = Report((answer.get("status") or {}) if code == 200 else {})
             last[:] = [report]
-            return report if check(report) else None
+            current = code != 200 or report.status.get("observedGeneration") == answer["metadata"]["generation"]
+            return report if current and check(report) else None
 
         try:
             return wait_until(found, seconds, f"{self.namespace}: {what}")
@@ -324,8 +333,13 @@ class Tenant:
             error.add_note(f"the agent's log: {process.tail() if process else 'it does not run'}")
             raise
 
-    def until_ready(self, *, seconds: float = 60.0) -> Report:
-        """Wait until the newest commit is applied in full, without asking for a run."""
+    def until_failure(self, *, seconds: float = PATIENCE, **wanted: str) -> dict[str, str]:
+        """Wait for a failure whose fields are (object, file: begin with) these."""
+        report = self.until(lambda report: bool(report.like(**wanted)), f"a failure like {wanted}", seconds=seconds)
+        return report.failure(**wanted)
+
+    def until_ready(self, *, seconds: float = PATIENCE) -> Report:
+        """Wait until the newest commit is applied in full as the spec stands, without asking for a run."""
         head = self.repository.head()[:12]
         return self.until(
             lambda report: report.ready and f"@{head}" in str(report.status.get("revision")),
@@ -360,7 +374,17 @@ class Tenant:
 
     def until_event(self, reason: str) -> None:
         """Wait for one about the tenant's Applications: events come after the status."""
-        _ = wait_until(lambda: reason in {each for each, _ in self.events()}, 30, f"{self.namespace}: event {reason}")
+        _ = wait_until(
+            lambda: reason in {each for each, _ in self.events()}, PATIENCE, f"{self.namespace}: event {reason}"
+        )
+
+    def audit(self) -> list[dict[str, Any]]:
+        """What the first agent's audit trail says of the tenant's Applications."""
+        return [
+            each
+            for each in self.installation.agent.audit()
+            if str(each.get("application")).startswith(f"{self.namespace}/")
+        ]
 
     def managed(self, *resources: str) -> set[str]:
         """`<resource>/<name>` of live objects that carry this Application's label."""

@@ -63,16 +63,21 @@ class NotReadyError(ProcessError):
     """What was waited for did not come in time."""
 
 
-def free_port() -> int:
-    """A loopback TCP port that nothing listens on, below the range that the kernel gives to outgoing connections.
+_given: set[int] = set()
 
-    A server may therefore stop and start again on the same port without losing it to a client socket.
+
+def free_port() -> int:
+    """A loopback TCP port that nothing listens on, below the range that the kernel gives to outgoing connections, and never the same.
+
+    A server may therefore stop and start again on the same port without losing it to a client socket or to another server.
     """
     for _ in range(200):
         port = random.randrange(20_000, 32_000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            return port
+            if port not in _given:
+                _given.add(port)
+                return port
     raise NotReadyError("no free port between 20000 and 32000")
 
 

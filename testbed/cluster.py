@@ -148,13 +148,17 @@ class Cluster:
         }
         _ = self.apply(binding)
         found = self.get(self.path({**binding, "kind": kind, "metadata": {"name": role, "namespace": namespace}}))
-        review = _review(namespace, subject, next(rule for rule in found["rules"] if "resources" in rule))
+        self.wait_may(namespace, subject, next(rule for rule in found["rules"] if "resources" in rule))
+
+    def wait_may(self, namespace: str, subject: Mapping[str, str], rule: Mapping[str, Any]) -> None:
+        """Until `subject` may do what the last words of a rule allow."""
+        review = _review(namespace, subject, rule)
 
         def in_force() -> bool:
             answer = self.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
             return answer["status"]["allowed"]
 
-        _ = wait_until(in_force, 30, f"{kind} {role} in force for {subject['name']}")
+        _ = wait_until(in_force, 60, f"{rule} in force for {subject['name']}")
 
     def kubeconfig(self, path: Path, token: str | None = None, *, namespace: str = "default", server: str = "") -> Path:
         """Write a kubeconfig (0600) for `token`, the administrator's by default, by way of `server`. Gives `path`."""

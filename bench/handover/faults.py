@@ -171,7 +171,7 @@ def blocked(commits: Commits) -> None:
         found = commits.tenant.get("apps/deployments", "gate")
         return found is not None and found["metadata"]["annotations"].get("handover/commit") == str(number)
 
-    _ = wait_until(waits, 30, "the gate is applied")
+    _ = wait_until(waits, 60, "the gate is applied")
 
 
 def _unblock(commits: Commits) -> None:
@@ -201,7 +201,7 @@ def _passing(commits: Commits) -> list[str]:
 
 
 def _owner(fleet: Fleet, commits: Commits) -> Agent:
-    return wait_until(lambda: fleet.owner(commits), 20, f"{commits.tenant.namespace} has an owner", interval=0.2)
+    return wait_until(lambda: fleet.owner(commits), 60, f"{commits.tenant.namespace} has an owner", interval=0.2)
 
 
 def _stop(fleet: Fleet, owner: Agent, commits: Commits, then: Callable[[], object]) -> None:
@@ -230,4 +230,4 @@ def _seen(fleet: Fleet, commits: Commits, before: int, what: Callable[[Call], bo
     def seen() -> bool:
         return any(what(call) for call in fleet.log.read()[before:] if call.namespace == commits.tenant.namespace)
 
-    _ = wait_until(seen, 30, "the agent is at work", interval=0.002)
+    _ = wait_until(seen, 60, "the agent is at work", interval=0.002)

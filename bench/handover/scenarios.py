@@ -238,7 +238,7 @@ def _source_away(commits: Commits) -> Generator[None]:
     path = tenant.repository.path
     away = path.rename(path.with_suffix(".away"))
     try:
-        _ = wait_until(lambda: tenant.application.condition("Ready").get("status") == "False", 30, "Git refuses")
+        _ = wait_until(lambda: tenant.application.condition("Ready").get("status") == "False", 60, "Git refuses")
         yield
     finally:
         _ = away.rename(path)
@@ -273,7 +273,7 @@ def _record_lost(fleet: Fleet, commits: Commits, *, since: float) -> list[Fault]
         return event and any(judge.says(call.status, "RecordLost") for call in calls if call.status is not None)
 
     try:
-        _ = wait_until(reported, 10, "the loss of the record is reported", interval=0.2)
+        _ = wait_until(reported, 60, "the loss of the record is reported", interval=0.2)
     except NotReadyError:
         return [Fault("record", namespace, "its records are gone, and no event or no condition says so")]
     return []
@@ -312,7 +312,7 @@ def _restarted(fleet: Fleet) -> list[Fault]:
     fleet.start(fleet.agents[0])
     began = time.monotonic()
     try:
-        _ = wait_until(lambda: not fleet.differences(), 40, "all is served after a restart")
+        _ = wait_until(lambda: not fleet.differences(), 60, "all is served after a restart")
     except NotReadyError:
         return fleet.differences()
     seconds = time.monotonic() - began

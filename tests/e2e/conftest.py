@@ -31,6 +31,8 @@ def installation(gitserver: GitServer, openbao: OpenBao) -> Generator[Installati
 @pytest.fixture
 def tenant(installation: Installation) -> Generator[Tenant]:
     """Its Applications, and those of other tenants that the test makes, are taken away at the end: each costs at every start."""
+    if not installation.agent.running:
+        installation.agent.start()  # a test before this one failed
     yield installation.tenant()
     for each in installation.tenants:
         each.retire()

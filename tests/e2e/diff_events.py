@@ -84,7 +84,7 @@ def kill(tenant: Tenant) -> None:
     tenant.commit({f"{number}.yaml": config_map(f"n{number}", value="2") for number in range(MANY)})
     before = agent.audit_file.stat().st_size
     tenant.request()
-    wait_until(lambda: agent.audit_file.stat().st_size > before, 30, "the sync begins", interval=0.002)
+    wait_until(lambda: agent.audit_file.stat().st_size > before, 60, "the sync begins", interval=0.002)
     agent.kill()
 
 

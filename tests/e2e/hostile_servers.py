@@ -144,7 +144,7 @@ def webhook(cluster: Cluster, namespace: str, kind: str, answer: Answer) -> Gene
         path = f"/apis/admissionregistration.k8s.io/v1/{kind.lower()}webhookconfigurations"
         cluster.create(path, {"metadata": {"name": namespace}, "webhooks": [hook]})
         try:
-            wait_until(lambda: _probed(cluster, namespace, asked), 30, "the webhook is asked")
+            wait_until(lambda: _probed(cluster, namespace, asked), 60, "the webhook is asked")
             yield
         finally:
             cluster.delete(f"{path}/{namespace}")

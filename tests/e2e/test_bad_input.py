@@ -262,7 +262,7 @@ def test_one_bad_object_of_a_thousand_leaves_the_others_applied(tenant: Tenant):
     _ = tenant.commit({**good, "bad.yaml": deployment("bad").replace('"image": "registry.example/app:1", ', "")})
     tenant.configure()
 
-    report = tenant.until(lambda report: bool(report.failures), "the bad one is reported")
+    report = tenant.until(lambda report: bool(report.failures), "the bad one is reported", seconds=240)
 
     assert [failure["object"] for failure in report.failures] == [f"Deployment.apps {tenant.namespace}/bad"]
     assert len(tenant.managed("configmaps")) == 999

@@ -69,7 +69,7 @@ class Kubectl:
                 return False
             return True
 
-        wait_until(replaced, 30, "a replace")
+        wait_until(replaced, 60, "a replace")
 
 
 def pod(tenant: Tenant) -> Any:
@@ -94,11 +94,7 @@ def healed(tenant: Tenant, what: str, field: str, manager: str) -> None:
         )
 
     until(reported, f"an event about {what}")
-    records = [
-        each
-        for each in tenant.installation.agent.audit()
-        if each.get("action") == "heal" and what in str(each.get("object"))
-    ]
+    records = [each for each in tenant.audit() if each.get("action") == "heal" and what in str(each.get("object"))]
     assert any(field in str(each.get("fields")) and manager in str(each) for each in records)
 
 
@@ -200,6 +196,7 @@ def test_additions_are_kept_where_the_object_says_so_and_of_controllers(tenant: 
 def test_detection_names_what_people_added(tenant: Tenant):
     tenant.deploy(FILES)
     tenant.configure(sync={"mode": "detect"})
+    tenant.until_ready()
 
     Kubectl(tenant)("patch", "configmap/a", "-p", '{"data":{"extra":"x"}}')
 

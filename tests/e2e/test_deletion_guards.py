@@ -106,20 +106,22 @@ def test_an_application_that_goes_with_its_namespace_deletes_nothing_elsewhere(t
         elsewhere.namespace, tenant.account, "ClusterRole", "signet-applier", name="foreign-applier"
     )
     tenant.installation.configure(destinations=[grant])
-    tenant.deploy(FOUR, deletionPolicy="prune", destination={"namespace": elsewhere.namespace})
+    try:
+        tenant.deploy(FOUR, deletionPolicy="prune", destination={"namespace": elsewhere.namespace})
 
-    tenant.controlplane.delete(f"/api/v1/namespaces/{tenant.namespace}")
+        tenant.controlplane.delete(f"/api/v1/namespaces/{tenant.namespace}")
 
-    gone = tenant.application.path
-    tenant.until(lambda _: tenant.controlplane.request("GET", gone)[0] == 404, "the finalizer is let go")
-    tenant.installation.configure()
+        gone = tenant.application.path
+        tenant.until(lambda _: tenant.controlplane.request("GET", gone)[0] == 404, "the finalizer is let go")
+    finally:
+        tenant.installation.configure()
     assert all(elsewhere.data(name) == {"value": "1"} for name in "abcd")
 
 
 def test_an_application_whose_destination_was_revoked_can_go(tenant: Tenant):
     tenant.deploy(FOUR, deletionPolicy="prune")
     tenant.configure(deletionPolicy="prune", destination={"namespace": "kube-system"})
-    tenant.until(lambda report: bool(report.failures), "refused")
+    tenant.until_failure(reason="ForeignNamespace")
 
     tenant.controlplane.delete(tenant.application.path)
 

@@ -222,7 +222,7 @@ class Play:
 
     def run(self, texts: Mapping[str, Content]) -> tuple[list[tuple[str, str]], dict[str, str]]:
         """The next run: its writes, and the cause of each by object."""
-        before, entries = len(self.log.read()), len(self.agent.audit())
+        before, entries = len(self.log.read()), len(self.tenant.audit())
         if texts:
             self.tenant.commit(texts)
         if self.scenario.stopped:
@@ -232,7 +232,7 @@ class Play:
         if not self.spec.get("suspend"):
             self.tenant.sync()
         happened = writes(self.log.read()[before:], self.tenant)
-        mine = [each for each in self.agent.audit()[entries:] if self.tenant.namespace in str(each.get("application"))]
+        mine = self.tenant.audit()[entries:]
         return happened, {
             each["object"]: each["cause"] for each in mine if each["phase"] == "intent" and each.get("object")
         }

@@ -31,8 +31,7 @@ def test_a_variable_is_disclosed_by_two_consents_and_the_trail_names_it(
     }
     tenant.commit(files)
     tenant.configure(source=tenant.source("app"), substitute={"files": ["vars.yaml"], "disclose": ["DOMAIN"]})
-    report = tenant.until(lambda report: bool(report.failures), "no grant")
-    failure = report.failure(reason="Sink", object=f"ConfigMap {tenant.namespace}/web")
+    failure = tenant.until_failure(reason="Sink", object=f"ConfigMap {tenant.namespace}/web")
     assert "spec.substitute.disclose" in failure["hint"]
     assert tenant.secret("db") == {"login": f"{password} at {domain}"}
     assert tenant.data("web") == {}

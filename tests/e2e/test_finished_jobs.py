@@ -41,6 +41,11 @@ def until_gone(tenant: Tenant, name: str = "migrate") -> None:
     wait_until(lambda: tenant.get("batch/jobs", name) is None, 60, f"{name} is gone")
 
 
+def delete(tenant: Tenant, name: str) -> None:
+    background = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+    tenant.controlplane.checked("DELETE", tenant.path("batch/jobs", name), background)
+
+
 def finished(tenant: Tenant, reason: str = "Healthy", number: int = 1) -> Report:
     return tenant.until(
         lambda each: each.counts.get("finished") == number and each.condition("Healthy").get("reason") == reason,
@@ -88,9 +93,8 @@ def test_what_is_deleted_by_hand_runs_again_only_where_it_had_not_finished(tenan
     wait_until(lambda: tenant.controlplane.get(path).get("status", {}).get("succeeded") == 1, 60, "done has finished")
     wait_until(lambda: tenant.controlplane.get(path)["status"].get("completionTime"), 60, "done is complete")
     before = (tenant.get("batch/jobs", "running") or {})["metadata"]["uid"]
-    background = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
     for name in ("done", "running"):
-        tenant.controlplane.request("DELETE", tenant.path("batch/jobs", name), background)
+        delete(tenant, name)
     again = wait_until(
         lambda: (found := tenant.get("batch/jobs", "running")) and found["metadata"]["uid"] != before, 60, "healed"
     )
@@ -116,10 +120,12 @@ def test_another_image_runs_and_a_revert_does_not(tenant: Tenant):
 
 
 def test_an_agent_that_starts_again_runs_nothing_again(tenant: Tenant):
-    tenant.deploy({"job.yaml": job(), "slow.yaml": job("slow", ttl=8)})
+    tenant.deploy({"job.yaml": job(), "slow.yaml": job("slow", ttl=None)})
     finished(tenant)
+    tenant.sync()  # after it the record has what the status says
     agent = tenant.installation.agent
     agent.kill()
+    delete(tenant, "slow")
     until_gone(tenant, "slow")
     agent.start()
     finished(tenant, number=2)
@@ -143,8 +149,7 @@ def test_it_runs_again_on_request(tenant: Tenant, tmp_path: Path):
     assert "1 finished" in command(tenant, tmp_path, "status").stdout
     done = command(tenant, tmp_path, "sync", "--rerun", "Job/migrate")
     assert (done.returncode, applies(tenant)) == (0, 2), done.stderr
-    trail = tenant.installation.agent.audit()
-    assert any(each.get("action") == "rerun" and each.get("cause") == "rerun" for each in trail)
+    assert any(each.get("action") == "rerun" and each.get("cause") == "rerun" for each in tenant.audit())
     until_gone(tenant)
     finished(tenant)
     tenant.sync()
@@ -162,7 +167,6 @@ def test_without_a_record_an_absent_job_waits_for_a_request(tenant: Tenant):
         if uid in each["metadata"]["name"]:
             tenant.controlplane.delete(f"{root}/{each['metadata']['name']}")
     agent.start()
-    report = tenant.until(lambda each: any(one["reason"] == "Held" for one in each.failures), "held")
-    failure = report.failure(object=f"Job.batch {tenant.namespace}/migrate", reason="Held")
+    failure = tenant.until_failure(object=f"Job.batch {tenant.namespace}/migrate", reason="Held")
     assert "--rerun" in failure["hint"]
     assert applies(tenant) == 1

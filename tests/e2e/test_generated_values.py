@@ -96,11 +96,9 @@ def test_what_a_chart_makes_up_is_made_once_and_made_again_when_that_is_confirme
     )
 
     _ = installation.controlplane.request("DELETE", tenant.path("secrets", "database"))
-    report = tenant.until(
-        lambda report: any(each["reason"] == "GeneratedValueLost" for each in report.failures), "a value is lost"
-    )
+    failure = tenant.until_failure(reason="GeneratedValueLost")
     assert tenant.get("secrets", "database") is None
-    word = report.failure(reason="GeneratedValueLost")["message"].partition("confirm ")[2].rstrip(")")
+    word = failure["message"].partition("confirm ")[2].rstrip(")")
     tenant.configure(annotations={names.ANNOTATION_CONFIRM_NEW_VALUES: word}, render={"helm": helm})
     tenant.until_ready()
     new = tenant.secret("database")["password"]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from manifests_written import config_map, deployment, secret
 
+from testbed.agent import NAMESPACE, SERVICE_ACCOUNT
+from testbed.cluster import account
 from testbed.processes import wait_until
 
 if TYPE_CHECKING:
@@ -52,18 +54,20 @@ def served(installation: Installation, tenant: Tenant) -> None:
         made = definition(kind, conditions=conditions)
         cluster.apply(made)
         path = f"/apis/{GROUP}/v1/namespaces/{tenant.namespace}/{kind.lower()}s"
-        wait_until(lambda path=path: cluster.request("GET", path)[0] == 200, 30, f"{kind} is served")
+        wait_until(lambda path=path: cluster.request("GET", path)[0] == 200, 60, f"{kind} is served")
     rule = {"apiGroups": [GROUP], "resources": ["*"], "verbs": ["*"]}
     cluster.grant(tenant.namespace, tenant.account, rule, name="health")
     labels = {"signet-gitops.dev/aggregate-to-agent": "true"}
+    watched = {"apiGroups": [GROUP], "resources": ["*"], "verbs": ["get", "list", "watch"]}
     cluster.apply(
         {
             "apiVersion": f"{RBAC}/v1",
             "kind": "ClusterRole",
             "metadata": {"name": "health", "labels": labels},
-            "rules": [{"apiGroups": [GROUP], "resources": ["*"], "verbs": ["get", "list", "watch"]}],
+            "rules": [watched],
         }
     )
+    cluster.wait_may("", account(NAMESPACE, SERVICE_ACCOUNT), watched)
 
 
 def test_a_controller_has_a_minute_to_look_and_time_alone_makes_it_healthy(
@@ -84,8 +88,8 @@ def test_a_controller_has_a_minute_to_look_and_time_alone_makes_it_healthy(
     def left(report: Any) -> set[str]:
         return {each["object"].rpartition("/")[2] for each in report.status["objects"] if each["health"] != "Healthy"}
 
-    tenant.until(lambda report: left(report) == {"never"}, "the one that was looked at is healthy", seconds=30)
-    tenant.until(lambda report: left(report) == set(), "the other was never looked at", seconds=90)
+    tenant.until(lambda report: left(report) == {"never"}, "the one that was looked at is healthy")
+    tenant.until(lambda report: left(report) == set(), "the other was never looked at", seconds=180)
     assert time.monotonic() - began > 55
     assert tenant.until(lambda _: True, "read").condition("Healthy")["status"] == "True"
 

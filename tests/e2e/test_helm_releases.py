@@ -137,8 +137,9 @@ def test_a_release_is_taken_over_and_given_back_without_a_restart(
     assert "HelmReleaseLeft" not in warned(report)
     assert pods(tenant) == before
 
+    uid = tenant.controlplane.get(tenant.application.path)["metadata"]["uid"]
     tenant.controlplane.delete(tenant.application.path)
-    wait_until(lambda: tenant.controlplane.request("GET", tenant.application.path)[0] == 404, 60, "it is gone")
+    tenant.installation.wait_forgotten(uid)
     helm(
         "upgrade",
         "--install",

@@ -80,8 +80,7 @@ def test_hooks_run_once_for_what_the_release_holds_and_a_failed_one_stops_the_sy
     broken = {"chart/templates/migrate.yaml": job("migrate", "pre-install,pre-upgrade", fails=True)}
     tenant.commit({**broken, "chart/templates/db.yaml": SECRET + "type: Opaque\nimmutable: false\n"})
     tenant.request()
-    report = tenant.until(lambda each: any(f["reason"] == "HookFailed" for f in each.failures), "the hook failed")
-    failure = report.failure(reason="HookFailed")
+    failure = tenant.until_failure(reason="HookFailed")
     assert "DeadlineExceeded" in failure["message"]
     assert "Job/migrate" in failure["message"]
     assert "immutable" not in tenant.get("secrets", "db")

@@ -90,7 +90,7 @@ class TestOfSpecIgnore:
         assert len(containers()) == 1
 
         write(tenant, *WEB, {"spec": {"template": {"spec": {"containers": [more]}}}}, "kubectl-edit")
-        wait_until(lambda: len(containers()) == 1 or None, 30, "the added container is gone")
+        wait_until(lambda: len(containers()) == 1 or None, 60, "the added container is gone")
 
     def test_a_key_of_a_secret_is_left_and_its_value_shown_nowhere(self, tenant: Tenant):
         canary = tenant.installation.canaries
@@ -211,12 +211,13 @@ class TestOfWhatIsEntangled:
         write(tenant, resource, "web", edit, "kubectl-edit", "json-patch")
         report = tenant.sync({"web.yaml": after})
         assert (report.failures, report.ready) == ([], True)
-        assert has_what_git_says((tenant.get(resource, "web") or {})["spec"], json.loads(after)["spec"])
+        wanted = json.loads(after)["spec"]
+        wait_until(lambda: has_what_git_says((tenant.get(resource, "web") or {})["spec"], wanted), 60, "as Git says")
 
     def test_what_another_manager_put_there_is_named(self, tenant: Tenant):
         tenant.deploy({"web.yaml": service(80)})
         write(tenant, "services", "web", replace("/spec/ports", [{"name": "p0", "port": 90}]), "mesh", "json-patch")
-        failure = tenant.sync({"web.yaml": service(80)}).failure(reason="ObjectInvalid")
+        failure = tenant.until_failure(reason="ObjectInvalid")
         assert failure["field"] == "spec.ports[1].name"
         assert "mesh" in str(failure)
         assert 'spec.ports[port=90,protocol="TCP"]' in str(failure)

@@ -10,6 +10,8 @@ import pytest
 from immutable_kinds import CLUSTER_WIDE, DROPPED, KINDS, PROTECTED, RBAC, REPLACE, Kind, Tree
 from manifests_written import config_map, deployment
 
+from testbed.agent import NAMESPACE, SERVICE_ACCOUNT
+from testbed.cluster import account
 from testbed.processes import wait_until
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ def powerful(tenant: Tenant) -> Tenant:
             "rules": [rule],
         }
     )
+    control.wait_may("", account(NAMESPACE, SERVICE_ACCOUNT), rule)
     control.bind("", tenant.account, "ClusterRole", "cluster-admin", name=f"{tenant.namespace}-admin")
     return tenant
 
@@ -133,7 +136,7 @@ def test_what_holds_data_is_replaced_only_once_that_object_is_confirmed(powerful
         tenant.controlplane.merge(tenant.application.path, {"metadata": {"annotations": annotations}})
         wait_until(
             lambda name=name: uids(tenant, PROTECTED)[name] not in {before[name], "404"},
-            20,
+            60,
             f"the {name} is replaced",
         )
     tenant.until_ready()

@@ -48,7 +48,7 @@ def serve(tenant: Tenant) -> None:
     cluster.apply(CRD)
     collection = f"/apis/{GROUP}/v1/namespaces/{tenant.namespace}/gadgets"
     cluster.grant(tenant.namespace, tenant.account, *rules("get", "create", "patch", "delete"), name="gadgets")
-    wait_until(lambda: cluster.request("GET", collection)[0] == 200, 30, "Gadgets are served")
+    wait_until(lambda: cluster.request("GET", collection)[0] == 200, 60, "Gadgets are served")
 
 
 def test_a_kind_that_may_not_be_listed_is_applied_and_healed_at_the_interval(

@@ -40,13 +40,13 @@ def test_a_suspended_application_is_left_alone_until_it_goes_on(tenant: Tenant):
 
     _ = tenant.commit({"a.yaml": config_map("a", value="2")})
     tenant.controlplane.merge(tenant.path("configmaps", "b"), {"data": {"value": "by hand"}})
-    runs = tenant.installation.agent.audit()
+    runs = tenant.audit()
     report = tenant.sync()
 
     assert report.condition("Ready")["reason"] == "Suspended"
     assert tenant.data("a") == {"value": "1"}
     assert tenant.data("b") == {"value": "by hand"}
-    assert tenant.installation.agent.audit() == runs
+    assert tenant.audit() == runs
 
     tenant.configure()
     tenant.until_ready()
@@ -77,8 +77,7 @@ def test_a_destination_that_was_not_granted_is_refused(tenant: Tenant):
 
     tenant.configure(destination={"namespace": "kube-system"})
 
-    report = tenant.until(lambda report: bool(report.failures), "refused")
-    failure = report.failure(reason="ForeignNamespace")
+    failure = tenant.until_failure(reason="ForeignNamespace")
     assert failure["field"] == "spec.destination.namespace"
     assert "destinations" in failure["hint"]
     tenant.configure()
@@ -96,4 +95,4 @@ def test_a_rewritten_branch_is_followed_and_reported(tenant: Tenant):
     assert report.ready
     assert tenant.data("a") == {"value": "3"}
     tenant.until_event("ForcedPush")
-    assert any(record.get("action") == "forced-push" for record in tenant.installation.agent.audit())
+    assert any(record.get("action") == "forced-push" for record in tenant.audit())

@@ -30,12 +30,12 @@ def test_an_invalid_file_is_reported_and_the_one_before_stays(installation: Inst
             agent.operator_file.unlink()
         else:
             agent.operator_file.write_text(wrong)
-        wait_until(lambda since=started: "the operator's file is invalid" in agent.logs()[since:], 30, "reported")
+        wait_until(lambda since=started: "the operator's file is invalid" in agent.logs()[since:], 60, "reported")
         assert valid(agent) == "0.0"
     tenant.deploy({"a.yaml": config_map("a", value="1")})
     assert tenant.data("a") == {"value": "1"}
     assert value not in agent.logs()
 
     agent.operator_file.write_text(before)
-    wait_until(lambda: valid(agent) == "1.0", 30, "valid again")
+    wait_until(lambda: valid(agent) == "1.0", 60, "valid again")
     agent.wait_in_force()

@@ -87,6 +87,7 @@ def test_a_sealed_vault_says_why_for_as_long_as_it_is_sealed(installation: Insta
         report = tenant.until(seen, "two more tries", seconds=90)
         assert failures == {("the store is sealed", "unseal it")}
         assert len(report.status["history"]) == 2, "one entry for the deployment, one for the outage"
+        tenant.until_event("StoreUnavailable")
         events = [message for reason, message in tenant.events() if reason == "StoreUnavailable"]
         assert len(events) == 1
         assert "the store is sealed" in events[0]

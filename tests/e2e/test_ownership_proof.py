@@ -16,9 +16,8 @@ def test_an_object_of_another_application_is_a_conflict_until_that_one_lets_go(t
 
     _ = other.commit({"shared.yaml": config_map("shared", value="second"), "mine.yaml": config_map("mine", value="1")})
     other.configure()
-    report = other.until(lambda report: bool(report.failures), "the conflict is reported")
 
-    failure = report.failure(object=f"ConfigMap {tenant.namespace}/shared", reason="OwnershipConflict")
+    failure = other.until_failure(object=f"ConfigMap {tenant.namespace}/shared", reason="OwnershipConflict")
     assert f"{tenant.namespace}/app" in failure["message"]
     assert "remove it from one of them" in failure["hint"]
     assert failure["file"] == "shared.yaml"
@@ -41,8 +40,7 @@ def test_an_application_whose_spec_is_not_valid_still_owns_its_objects(tenant: T
     _ = other.commit({"shared.yaml": config_map("shared", value="second")})
     other.configure()
 
-    report = other.until(lambda report: bool(report.failures), "the conflict is reported")
-    assert report.failure(reason="OwnershipConflict")
+    other.until_failure(reason="OwnershipConflict")
     assert tenant.data("shared") == {"value": "first"}
 
 
@@ -94,6 +92,5 @@ def test_a_lost_record_is_said_once_and_only_where_there_was_one(installation: I
     report = tenant.until_ready()
     assert report.condition("RecordLost")["reason"] == "RecordLost"
     tenant.until_event("RecordLost")
-    mine = [record for record in installation.agent.audit() if tenant.namespace in str(record.get("application"))]
-    assert [record.get("action") for record in mine].count("record-lost") == 1
+    assert [record.get("action") for record in tenant.audit()].count("record-lost") == 1
     assert tenant.data("a") == {"value": "3"}

@@ -28,7 +28,6 @@ def test_a_secret_in_the_clear_is_applied_and_warned_of(tenant: Tenant) -> None:
 def test_a_secret_in_the_clear_is_held_where_the_application_denies_it(tenant: Tenant) -> None:
     _ = tenant.commit({"db.yaml": secret("db", password="to-be-changed"), "c.yaml": config_map("c", a="b")})
     tenant.configure(secrets={"plaintext": "deny"})
-    report = tenant.until(lambda report: bool(report.failures), "the Secret is refused")
-    assert report.failure(reason="PlaintextSecret", file="db.yaml:1")
+    tenant.until_failure(reason="PlaintextSecret", file="db.yaml:1")
     assert tenant.get("secrets", "db") is None
     assert tenant.data("c") == {"a": "b"}

@@ -133,7 +133,7 @@ def _by_object(said: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
 
 
 def _until_waiting(tenant: Tenant) -> None:
-    tenant.until(lambda each: bool(each.failures) and each.failures[0]["reason"] == "RecoveryNeeded", "it waits")
+    tenant.until_failure(reason="RecoveryNeeded")
 
 
 def test_without_the_key_what_stands_is_taken_over_once_that_is_confirmed(
@@ -152,6 +152,10 @@ def test_without_the_key_what_stands_is_taken_over_once_that_is_confirmed(
     tenant.deploy(files)
     other.deploy({"c.yaml": config_map("settings", a="2")})
     tenant.controlplane.wait_available(tenant.namespace, "web")
+    job = tenant.path("batch/jobs", "migrate")
+    wait_until(
+        lambda: tenant.controlplane.get(job).get("status", {}).get("completionTime"), 60, "the other one is done"
+    )
     wait_until(lambda: tenant.get("batch/jobs", "short") is None, 60, "the short Job is gone")
     tenant.until(lambda each: each.counts.get("finished") == 1, "that is seen")
     before = _standing(tenant)

@@ -36,8 +36,7 @@ def test_a_granted_base_is_fetched_at_a_commit_that_a_branch_contains(
     tenant.commit(overlay(first))
     declared = [{"url": url, "credentials": {"secretName": "git"}}]
     tenant.configure(render={"kustomize": {"path": "prod", "remoteBases": declared}})
-    report = tenant.until(lambda report: bool(report.failures), "no grant")
-    assert "git.remoteBases" in report.failure(reason="RemoteBase")["hint"]
+    assert "git.remoteBases" in tenant.until_failure(reason="RemoteBase")["hint"]
     paths = {each.path for each in installation.gitserver.requests}
     assert not [each for each in paths if bases.path.stem in each]
 

@@ -66,7 +66,7 @@ def over_quota(tenant: Tenant) -> None:
     def counted() -> bool:
         return tenant.controlplane.get(path).get("status", {}).get("used", {}).get("count/deployments.apps") == "1"
 
-    wait_until(counted, 30, "the quota is counted")
+    wait_until(counted, 60, "the quota is counted")
 
 
 def may_not_create(tenant: Tenant) -> None:
@@ -79,6 +79,13 @@ def may_not_create(tenant: Tenant) -> None:
     tenant.controlplane.delete(f"/apis/{RBAC}/namespaces/{tenant.namespace}/rolebindings/signet-applier")
 
 
+def wait_in_force(tenant: Tenant) -> None:
+    """Until the tenant's ServiceAccount cannot create one more Deployment."""
+    token = tenant.controlplane.service_account_token(tenant.namespace, tenant.account["name"])
+    path, another = f"{tenant.path('apps/deployments')}?dryRun=All", json.loads(deployment("another"))
+    wait_until(lambda: tenant.controlplane.request("POST", path, another, token=token)[0] >= 400, 60, "it is refused")
+
+
 @pytest.mark.parametrize(
     ("prevent", "why"),
     [(refused_by_webhook, "ClusterUnavailable"), (over_quota, "quota"), (may_not_create, "RBAC")],
@@ -88,6 +95,7 @@ def test_where_a_new_object_cannot_be_tried_nothing_is_deleted(tenant: Tenant, p
     tenant.deploy({"web.yaml": annotated(deployment("web", app="one"), REPLACE)})
     before = (tenant.get("apps/deployments", "web") or {})["metadata"]["uid"]
     prevent(tenant)
+    wait_in_force(tenant)
 
     report = tenant.sync({"web.yaml": annotated(deployment("web", app="two"), REPLACE)})
 

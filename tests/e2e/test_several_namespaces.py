@@ -13,7 +13,7 @@ from testbed.processes import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.installation import Installation, Report, Tenant
+    from testbed.installation import Installation, Tenant
 
 ROLE = "signet-applier-of-tests"
 RBAC = "rbac.authorization.k8s.io"
@@ -43,10 +43,6 @@ def let_make(tenant: Tenant, *names: str) -> None:
         {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": role}, "rules": [rule]}
     )
     tenant.controlplane.bind("", tenant.account, "ClusterRole", role)
-
-
-def refused(report: Report) -> bool:
-    return any(each["reason"] == "Forbidden" for each in report.failures)
 
 
 def config_of(tenant: Tenant, namespace: str, name: str) -> dict[str, str] | None:
@@ -82,7 +78,7 @@ def test_objects_go_to_each_namespace_are_healed_there_and_pruned_there(tenant: 
 
     path = f"/api/v1/namespaces/{jobs}/configmaps/settings"
     tenant.controlplane.merge(path, {"data": {"value": "edited"}})
-    wait_until(lambda: config_of(tenant, jobs, "settings") == {"value": "jobs"}, 30, "the edit is healed")
+    wait_until(lambda: config_of(tenant, jobs, "settings") == {"value": "jobs"}, 60, "the edit is healed")
 
     tenant.sync({"cache.yaml": None})
     assert config_of(tenant, cache, "settings") is None
@@ -97,8 +93,7 @@ def test_a_namespace_without_rights_fails_alone_and_says_which_rule_is_missing(t
     files = {"jobs.yaml": placed(jobs, "a", value="1"), "cache.yaml": placed(cache, "b", value="1")}
     tenant.commit(files)
     tenant.configure(destination={"namespaces": [*places]})
-    report = tenant.until(refused, "refused")
-    failure = report.failure(reason="Forbidden")
+    failure = tenant.until_failure(reason="Forbidden")
     assert failure["object"] == f"ConfigMap {cache}/b"
     assert 'apiGroups: [""], resources: [configmaps], verbs: [create, patch]' in failure["message"]
     assert config_of(tenant, jobs, "a") == {"value": "1"}
@@ -122,7 +117,7 @@ def test_a_namespace_is_made_with_its_labels_and_stays(tenant: Tenant, places: t
     def made() -> bool:
         return tenant.controlplane.request("GET", f"/api/v1/namespaces/{jobs}")[0] == 200
 
-    wait_until(made, 30, "the namespace")
+    wait_until(made, 60, "the namespace")
     for name in places:
         let(tenant, name)
     tenant.request()
@@ -138,7 +133,7 @@ def test_a_namespace_is_made_with_its_labels_and_stays(tenant: Tenant, places: t
     destination["createNamespace"] = {"labels": {"tier": "batch"}}
     tenant.configure(destination=destination)
     wait_until(
-        lambda: "tier" in tenant.controlplane.get(f"/api/v1/namespaces/{jobs}")["metadata"]["labels"], 30, "new labels"
+        lambda: "tier" in tenant.controlplane.get(f"/api/v1/namespaces/{jobs}")["metadata"]["labels"], 60, "new labels"
     )
     labels = tenant.controlplane.get(f"/api/v1/namespaces/{jobs}")["metadata"]["labels"]
     assert "pod-security.kubernetes.io/enforce" not in labels
@@ -147,7 +142,7 @@ def test_a_namespace_is_made_with_its_labels_and_stays(tenant: Tenant, places: t
     tenant.commit({"jobs.yaml": None, "cache.yaml": None})
     del destination["createNamespace"]
     tenant.configure(destination=destination)
-    wait_until(lambda: config_of(tenant, jobs, "a") is None, 30, "pruned")
+    wait_until(lambda: config_of(tenant, jobs, "a") is None, 60, "pruned")
     assert made()
 
 
@@ -155,7 +150,6 @@ def test_a_namespace_that_may_not_be_made_is_named_with_the_rule(tenant: Tenant,
     jobs, _ = places
     tenant.commit({"jobs.yaml": placed(jobs, "a", value="1")})
     tenant.configure(destination={"namespaces": [jobs], "createNamespace": {}})
-    report = tenant.until(refused, "refused")
-    failure = report.failure(reason="Forbidden", object="Namespace")
+    failure = tenant.until_failure(reason="Forbidden", object="Namespace")
     assert failure["object"] == f"Namespace {jobs}"
     assert "resources: [namespaces], verbs: [create, patch]" in failure["message"]

@@ -51,7 +51,7 @@ def push_signed(repository: Repository, files: Mapping[str, str | Submodule], ke
 def test_a_commit_without_a_signature_waits_for_one_on_top(tenant: Tenant, key: Path):
     tenant.commit({"settings.yaml": config_map("settings", value="1")})
     tenant.configure()
-    tenant.until(lambda report: any(each["reason"] == "Unsigned" for each in report.failures), "refused")
+    tenant.until_failure(reason="Unsigned")
     push_signed(tenant.repository, {"settings.yaml": config_map("settings", value="2")}, key)
     tenant.sync()
     assert tenant.data("settings") == {"value": "2"}

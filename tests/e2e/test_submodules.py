@@ -68,8 +68,7 @@ def test_the_credential_of_the_source_is_not_shown_to_it(tenant: Tenant, lib: Re
     )
     tenant.put_secret("authority", {"ca.crt": tenant.installation.gitserver.ca_pem or ""})
     tenant.configure(source=followed(tenant, lib.url, "authority"))
-    report = tenant.until(lambda report: bool(report.failures), "refused")
-    assert "refuses the credential" in report.failure(reason="Source")["message"]
+    assert "refuses the credential" in tenant.until_failure(reason="Source")["message"]
     name = f"/{lib.url.rpartition('/')[2]}/"
     assert {each.user for each in tenant.installation.gitserver.requests if each.path.startswith(name)} == {""}
 
@@ -80,8 +79,7 @@ def test_without_a_word_in_the_spec_it_is_not_followed(tenant: Tenant, lib: Repo
         {"a.yaml": config_map("a", value="1"), ".gitmodules": gitmodules("lib", lib.url), "lib": Submodule(sha)}
     )
     tenant.configure()
-    report = tenant.until(lambda report: bool(report.failures), "refused")
-    failure = report.failure(file="lib")
+    failure = tenant.until_failure(file="lib")
     assert "submodules are not followed" in failure["message"]
     assert "submodules of the source" in failure["hint"]
 
@@ -119,5 +117,4 @@ def test_a_host_that_the_operator_does_not_allow(tenant: Tenant) -> None:
         {"a.yaml": config_map("a", value="1"), ".gitmodules": gitmodules("lib", url), "lib": Submodule("ab" * 20)}
     )
     tenant.configure(source=followed(tenant, url, None))
-    report = tenant.until(lambda report: bool(report.failures), "refused")
-    assert "does not allow this Git host" in report.failure(reason="Source")["message"]
+    assert "does not allow this Git host" in tenant.until_failure(reason="Source")["message"]

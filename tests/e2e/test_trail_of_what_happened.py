@@ -28,7 +28,7 @@ def trail(tenant: Tenant, name: str) -> list[tuple[object, ...]]:
     """What the trail says of an object of the tenant's: phase, action, cause and result."""
     return [
         (each["phase"], each["action"], each["cause"], each.get("result", ""))
-        for each in tenant.installation.agent.audit()
+        for each in tenant.audit()
         if str(each.get("object", "")).endswith(f"{tenant.namespace}/{name}")
     ]
 
@@ -39,7 +39,7 @@ def events(tenant: Tenant, reason: str) -> list[str]:
 
 def until_event(tenant: Tenant, reason: str, text: str) -> None:
     """Events come after the status."""
-    _ = wait_until(lambda: any(text in note for note in events(tenant, reason)), 20, f"an event: {text}")
+    _ = wait_until(lambda: any(text in note for note in events(tenant, reason)), 60, f"an event: {text}")
 
 
 def healed(report: Report) -> bool:
@@ -66,7 +66,7 @@ def test_a_volume_claim_that_was_refused_leaves_git_without_a_question(tenant: T
 def test_what_a_person_deleted_or_a_finalizer_keeps_is_not_called_pruned(tenant: Tenant):
     tenant.deploy(FOUR)
     tenant.configure(sync={"mode": "detect"})
-    tenant.until(lambda report: report.status["observedGeneration"] == 2, "only watched")
+    tenant.until_ready()
     path = tenant.path("configmaps", "d")
     _ = tenant.controlplane.merge(path, {"metadata": {"finalizers": ["example.com/kept"]}})
     tenant.controlplane.delete(tenant.path("configmaps", "c"))

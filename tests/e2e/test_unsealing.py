@@ -53,6 +53,20 @@ def given(installation: Installation, pair: SealingPair) -> Iterator[None]:
     installation.configure()
 
 
+@pytest.fixture
+def served(installation: Installation, tenant: Tenant) -> Iterator[None]:
+    """The cluster serves SealedSecrets while the test runs, and the agent may get their key."""
+    controlplane = installation.controlplane
+    controlplane.apply(CRD)
+    wait_until(lambda: controlplane.request("GET", path_of(tenant))[0] == 200, 60, "SealedSecret is served")
+    yield
+    installation.configure()
+    tenant.retire()
+    definition = controlplane.path(CRD)
+    controlplane.delete(definition)
+    wait_until(lambda: controlplane.request("GET", definition)[0] == 404, 60, "SealedSecret is gone")
+
+
 def give(installation: Installation, pair: SealingPair) -> None:
     manifest: dict[str, Any] = {**pair.manifest, "metadata": {"name": pair.name, "namespace": "signet-system"}}
     installation.controlplane.apply(manifest)
@@ -121,11 +135,9 @@ def test_the_agent_unseals_what_is_bound_to_its_application_s_namespace(
 
 
 def test_a_secret_outlives_the_change_from_its_controller_to_the_agent(
-    installation: Installation, tenant: Tenant, pair: SealingPair
+    installation: Installation, tenant: Tenant, pair: SealingPair, served: None
 ):
     controlplane, value = installation.controlplane, installation.canary("sealed")
-    controlplane.apply(CRD)
-    wait_until(lambda: controlplane.request("GET", path_of(tenant))[0] == 200, 30, "SealedSecret is served")
     allow(tenant)
     tenant.deploy({"db.yaml": sealed(pair, tenant, "db", password=value)})
     live = controlplane.get(path_of(tenant, "db"))
@@ -135,13 +147,10 @@ def test_a_secret_outlives_the_change_from_its_controller_to_the_agent(
     give(installation, pair)
 
     wait_until(lambda: controlplane.request("GET", path_of(tenant, "db"))[0] == 404, 60, "the SealedSecret is gone")
-    kept = wait_until(lambda: without_owner(tenant.get("secrets", "db")), 30, "the Secret has no owner any more")
+    kept = wait_until(lambda: without_owner(tenant.get("secrets", "db")), 60, "the Secret has no owner any more")
     assert kept["metadata"]["uid"] == uid, "it was never away"
     assert tenant.secret("db") == {"password": value}
     assert tenant.managed("secrets") == {"secrets/db"}
-    installation.configure()
-    tenant.retire()
-    controlplane.delete(controlplane.path(CRD))
 
 
 def allow(tenant: Tenant) -> None:

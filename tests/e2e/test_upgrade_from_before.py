@@ -57,7 +57,7 @@ class Before:
                 each["spec"]["source"]["url"] = self.repository.url
         self.controlplane.restore(definition)
         path = f"{agents.API}/applications"
-        wait_until(lambda: self.controlplane.request("GET", path)[0] == 200, 30, "the old definition is served")
+        wait_until(lambda: self.controlplane.request("GET", path)[0] == 200, 60, "the old definition is served")
         self.controlplane.restore(
             {
                 key: json.dumps(each).encode() if isinstance(each, dict) else base64.b64decode(each)

@@ -33,8 +33,7 @@ def test_a_secret_is_read_by_the_tenants_rights_and_followed(installation: Insta
     files = {"api.yaml": secret("api", url="https://u:${PASSWORD}@h"), "a.yaml": config_map("a", v="${EMPTY:=none}")}
     tenant.commit(files)
     tenant.configure(substitute={"from": [{"kind": "Secret", "name": "vars"}]})
-    report = tenant.until(lambda report: bool(report.failures), "it may not read the Secret")
-    failure = report.failure(reason="Forbidden", object=f"Secret {tenant.namespace}/vars")
+    failure = tenant.until_failure(reason="Forbidden", object=f"Secret {tenant.namespace}/vars")
     assert "ServiceAccount" in failure["hint"]
     assert tenant.get("secrets", "api") is None
 
@@ -64,7 +63,6 @@ def test_a_config_map_of_an_agent_is_text_only_with_its_proof(tenant: Tenant) ->
     files = {"settings.yaml": config_map("settings", NAME="prod"), "a.yaml": config_map("a", v="${NAME}")}
     tenant.commit({**files, "b.yaml": config_map("b", v="${HOST}")})
     tenant.configure(substitute={"from": [{"kind": "ConfigMap", "name": name} for name in ("settings", "neighbour")]})
-    report = tenant.until(lambda report: bool(report.failures), "what is not proven clear is held")
-    assert report.failure(reason="Sink", object=f"ConfigMap {tenant.namespace}/b")
+    tenant.until_failure(reason="Sink", object=f"ConfigMap {tenant.namespace}/b")
     assert tenant.data("a") == {"v": "prod"}
     assert tenant.get("configmaps", "b") is None

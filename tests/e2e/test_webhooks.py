@@ -59,12 +59,12 @@ def hooked(installation: Installation, tenant: Tenant, tmp_path: Path) -> Iterat
             "other": {**common, "namespaces": ["another-team"]},
         }
     )
-    wait_until(lambda: _answers(installation), 30, "the listener")
+    wait_until(lambda: _answers(installation), 60, "the listener")
     # only now, else the engine that the new file begins would run it at its start
     tenant.deploy({"a.yaml": config_map("a", value="1")})
     yield tenant
     installation.configure()
-    wait_until(lambda: not _answers(installation), 30, "no listener")
+    wait_until(lambda: not _answers(installation), 60, "no listener")
 
 
 @pytest.fixture
@@ -81,10 +81,10 @@ def reporting(installation: Installation, tenant: Tenant, tmp_path: Path) -> Ite
                 "registry": {"sender": "registry", "secretFile": str(file), "namespaces": [tenant.namespace]},
             },
         )
-        wait_until(lambda: _answers(installation), 30, "the listener")
+        wait_until(lambda: _answers(installation), 60, "the listener")
         yield registry
     installation.configure()
-    wait_until(lambda: not _answers(installation), 30, "no listener")
+    wait_until(lambda: not _answers(installation), 60, "no listener")
 
 
 def _answers(installation: Installation) -> bool:
@@ -148,4 +148,4 @@ def test_the_steps_of_the_documentation_prove_a_push(installation: Installation,
         ["bash", "-e", "-c", steps], cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "ok"
-    wait_until(lambda: hooked.data("a") == {"value": "3"}, 30, "applied")
+    wait_until(lambda: hooked.data("a") == {"value": "3"}, 60, "applied")

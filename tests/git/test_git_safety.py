@@ -95,7 +95,7 @@ def processes(part: str) -> dict[int, bytes]:
     return found
 
 
-async def until(check: Callable[[], object], seconds: float = 10) -> None:
+async def until(check: Callable[[], object], seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < end, "the condition never came"
@@ -111,7 +111,7 @@ def hanging_server() -> Generator[tuple[str, list[dict[str, str]]]]:
         if "authorization" not in {name.lower() for name in handler.headers}:
             answering(401, WWW_Authenticate='Basic realm="x"')(handler)
         else:
-            release.wait(30)
+            release.wait(300)
 
     with http_server(answer) as served:
         try:
@@ -164,7 +164,7 @@ async def test_closing_ends_what_runs(make_mirrors: Callable[..., Mirrors], sour
         await mirrors.close()
         with pytest.raises(SourceUnavailableError):
             await task
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30, "before the timeout of a minute"
         await until(lambda: not processes(url))
 
 

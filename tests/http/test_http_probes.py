@@ -101,7 +101,8 @@ async def test_a_request_without_end_and_what_is_none_are_refused(served):
         writer.close()
 
 
-async def test_connections_that_wait_keep_no_probe_out(served):
+async def test_connections_that_wait_keep_no_probe_out(served, monkeypatch):
+    monkeypatch.setattr(connections, "SECONDS", 120)
     _, session, port = served
     idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * server.CONNECTIONS)]
     for _, writer in idle:
@@ -115,7 +116,7 @@ async def test_connections_that_wait_keep_no_probe_out(served):
             await reader.read()
 
     over = [asyncio.ensure_future(is_over(reader)) for reader, _ in idle]
-    await asyncio.wait_for(asyncio.gather(*over[: 2 * server.CONNECTIONS]), 4)
+    await asyncio.wait_for(asyncio.gather(*over[: 2 * server.CONNECTIONS]), 60)
     assert sum(not one.done() for one in over) <= server.CONNECTIONS
     for one in over:
         one.cancel()

@@ -82,7 +82,7 @@ def member(cluster, namespace):
 def eventually() -> Callable:
     """`await eventually(check)`: the truthy result of a function, within `seconds`."""
 
-    async def wait(check: Callable, seconds: float = 30.0):
+    async def wait(check: Callable, seconds: float = 60.0):
         async with asyncio.timeout(seconds):
             while not (found := check()):  # noqa: ASYNC110  # what is waited for is another process
                 await asyncio.sleep(0.02)

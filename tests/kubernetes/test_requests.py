@@ -26,7 +26,7 @@ from agent.values.secret import Secret
 
 CANARY = "canary-2c81d"
 TOKEN = FixedToken(Secret("t0ken", "test"))
-QUICK = Limits(attempts=3, patience=0.05, deadline=5, attempt=1)
+QUICK = Limits(attempts=3, patience=0.05, deadline=60, attempt=1)
 GET = Request(Call("GET", "get"), "/x")
 PATCH = Request(Call("PATCH", "apply"), "/x", body=b"{}", guarded=True)
 TYPED = {
@@ -127,7 +127,7 @@ def endless(code: int):
     [(200, ClusterUnavailableError, "larger than the agent accepts"), (403, ForbiddenError, None)],
 )
 async def test_an_answer_without_end_is_cut(code, expected, message):
-    async with serving(endless(code), limits=Limits(deadline=5, attempt=5)) as (session, server):
+    async with serving(endless(code), limits=Limits(deadline=60, attempt=60)) as (session, server):
         with pytest.raises(expected, match=message):
             await session.request(dataclasses.replace(GET, most=2**20))
         assert len(server.requests) == 1

@@ -111,17 +111,20 @@ def test_every_panel_has_data_and_the_alerts_see_the_application(installation: I
             found = prometheus.asked("query", query="signet_last_sync_timestamp_seconds")
             return float(found[0]["value"][1]) if found else 0.0
 
-        first = wait_until(synced, 30, "a first sync is scraped")
+        first = wait_until(synced, 60, "a first sync is scraped")
         wait_until(lambda: synced() > first, 60, "an Application without a new commit is in sync again")
 
         _ = tenant.controlplane.merge(tenant.path("configmaps", "settings"), {"data": {"a": "2"}})
-        wait_until(lambda: tenant.data("settings") == {"a": "1"}, 30, "the edit is undone")
+        wait_until(lambda: tenant.data("settings") == {"a": "1"}, 60, "the edit is undone")
         missing = reference.replace("#password", "#missing")
         tenant.sync(files | {"other.yaml": manifest("Secret", "other", stringData={"password": missing})})
 
         mine = {"namespace": tenant.namespace, "application": tenant.application.name, "reason": "StoreNotFound"}
-        alerts = wait_until(lambda: prometheus.asked("alerts"), 60, "an alert")
-        (held,) = (each for each in alerts if each["labels"]["alertname"] == "SignetObjectsHeld")
+
+        def of_what_is_held() -> list[dict[str, Any]]:
+            return [each for each in prometheus.asked("alerts") if each["labels"]["alertname"] == "SignetObjectsHeld"]
+
+        (held,) = wait_until(of_what_is_held, 60, "an alert")
         assert mine.items() <= held["labels"].items()
         assert held["annotations"]["summary"].startswith(f"Application {tenant.namespace}/{tenant.application.name} ")
 
@@ -131,7 +134,7 @@ def test_every_panel_has_data_and_the_alerts_see_the_application(installation: I
         of_a_run = {title: panels.pop(title) for title in list(panels) if "under way" in title}
         of_a_refusal = {title: panels.pop(title) for title in list(panels) if "cannot be run" in title}
         prometheus.has_data(panels)
-        wait_until(lambda: not prometheus.asked("alerts"), 30, "no alert about a suspended Application")
+        wait_until(lambda: not prometheus.asked("alerts"), 60, "no alert about a suspended Application")
         tenant.configure(interval="10s")
         wait_until(lambda: not prometheus.asked("query", query="signet_waits"), 60, "it waits for nothing any more")
 

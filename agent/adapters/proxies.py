@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _LARGEST: Final = 4096
 REFUSED: Final = "the operator's proxy wants another user name and password"
 REFUSED_HINT: Final = "check proxy.credentialsFile in the operator's file"
+CLOSED: Final = "the operator's proxy does not lead to the server"
+UNREADABLE: Final = "the file with the proxy's credentials cannot be read, or is not user:password on one line"
+UNREADABLE_HINT: Final = "mount it where proxy.credentialsFile of the operator's file says"
 
 
 def request(proxy: Proxy | None, host: str) -> tuple[str | None, dict[str, str] | None]:
@@ -37,11 +40,7 @@ def login(proxy: Proxy | None, host: str) -> tuple[str, str] | None:
         text = ""
     user, colon, password = text.partition(":")
     if not user or not colon or not text.isprintable() or len(text) > _LARGEST:
-        raise SourceUnavailableError(
-            "the file with the proxy's credentials cannot be read, or is not user:password on one line",
-            hint="mount it where proxy.credentialsFile of the operator's file says",
-            file=proxy.credentials_file,
-        )
+        raise SourceUnavailableError(UNREADABLE, hint=UNREADABLE_HINT, file=proxy.credentials_file)
     return user, password
 
 
@@ -49,4 +48,4 @@ def refusal(status: int) -> SourceUnavailableError:
     """For a proxy's answer that is none of the server's."""
     if status == 407:
         return SourceUnavailableError(REFUSED, hint=REFUSED_HINT)
-    return SourceUnavailableError("the operator's proxy does not lead to the server", status=status)
+    return SourceUnavailableError(CLOSED, status=status)

@@ -109,6 +109,8 @@ class Store(Model):
     """PEM file of authorities to trust instead of the system's."""
     auth: StoreAuth
     """How the agent proves itself."""
+    proxy: Proxy | None = None
+    """What the server is reached by, which needs an `address` with `https`. Without it the agent connects to the server itself."""
     allowed_paths: tuple[StorePath, ...]
     """Paths, the mount first, that references may read: `secret/shop/**`, `secret/*/db`. `*` stays within a segment, a final
     `**` is everything below. Nothing is written there, and no key of SOPS is asked for."""
@@ -117,6 +119,12 @@ class Store(Model):
     within a segment. To open with a key is a POST to `<engine>/decrypt/<key>`, which another engine would take for a write."""
     allowed_namespaces: tuple[NamePattern, ...]
     """Namespaces whose Applications may use this store; `*` stands for any run of characters."""
+
+    @model_validator(mode="after")
+    def _proxy_over_tls(self) -> Self:
+        if self.proxy is not None and not self.address.startswith("https://"):
+            raise invalid("a proxy is for stores over HTTPS: it would see the token")
+        return self
 
     def serves(self, namespace: str) -> bool:
         """Whether Applications of `namespace` may use this store."""

@@ -1,4 +1,4 @@
-"""The proxy between the agent and servers of Git, registries and charts."""
+"""The proxy between the agent and servers of Git, registries, charts and stores."""
 
 from __future__ import annotations
 

@@ -110,6 +110,16 @@ def test_what_is_wrapped_is_unwrapped(arn: str, changes: dict[str, Any], tmp_pat
     assert AwsKeys().unwrap(wrapped) == DATA_KEY
 
 
+def test_a_proxy_of_the_environment_leads_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = "kms.eu-central-1.amazonaws.com"
+    with CloudServer(lambda _: Answer(200, {"CiphertextBlob": "QUJD"}), tmp_path, (host,)) as server:
+        monkeypatch.setenv("HTTPS_PROXY", server.url)
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(server.ca_file))
+        recipient = KmsRecipient("arn:aws:kms:eu-central-1:111122223333:key/shop")
+        assert AwsKeys().wrap(recipient, DATA_KEY, created_at=WHEN).enc == "QUJD"
+        assert {request.host for request in server.seen} == {host}
+
+
 def test_an_alias_is_a_key(kms: Any, arn: str) -> None:
     kms.create_alias(AliasName="alias/team/signet", TargetKeyId=arn)
     alias = arn.partition(":key/")[0] + ":alias/team/signet"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import http.client
 import io
 import time
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
@@ -22,6 +23,7 @@ from agent.adapters.bounds.bodies import LARGEST
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable, Mapping
 
     import requests
 
@@ -30,6 +32,14 @@ _PIECE: Final = 64 * 1024
 
 class EncodedError(RequestException):
     """The answer has a Content-Encoding."""
+
+
+class TunnelError(OSError):
+    """A proxy opens no connection to the server; `status` is its answer to CONNECT."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__()
+        self.status: Final = status
 
 
 class TooLargeError(RequestException, bodies.TooLargeError):
@@ -94,11 +104,50 @@ class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _SecureConnection  # pyright: ignore[reportAssignmentType]
 
 
+class _Opening(Response):
+    """What a proxy answers to CONNECT."""
+
+    def _read_status(self) -> Any:
+        found = cast("tuple[str, int, str]", super()._read_status())  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        if found[1] != http.client.OK:
+            raise TunnelError(found[1])
+        return found
+
+
+class _TunnelledConnection(_SecureConnection):
+    def _tunnel(self) -> None:
+        self.response_class: type[Response] = _Opening
+        try:
+            super()._tunnel()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        finally:
+            self.response_class = Response
+
+
+class _TunnelledPool(HTTPSConnectionPool):
+    ConnectionCls = _TunnelledConnection  # pyright: ignore[reportAssignmentType]
+
+    def __init__(self, *args: Any, shown: Callable[[], Mapping[str, str]] | None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._shown: Final = shown
+
+    def _prepare_proxy(self, conn: Any) -> None:
+        if self._shown is not None:
+            self.proxy_headers: Any = self._shown()
+        super()._prepare_proxy(conn)
+
+
 _POOLS: Final[dict[str, type[HTTPConnectionPool]]] = {"http": _Pool, "https": _SecurePool}
 
 
 class Adapter(HTTPAdapter):
-    """For `Session.mount`. A body is read before `send` returns, whatever the caller says of streams. The timeout is the deadline."""
+    """For `Session.mount`. A body is read before `send` returns, whatever the caller says of streams. The timeout is the deadline.
+
+    `shown` gives the headers for a proxy, of each connection.
+    """
+
+    def __init__(self, *, shown: Callable[[], Mapping[str, str]] | None = None, **kwargs: Any) -> None:
+        self._shown: Final = shown
+        super().__init__(**kwargs)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -106,7 +155,7 @@ class Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager: Any = super().proxy_manager_for(*args, **kwargs)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        manager.pool_classes_by_scheme = _POOLS
+        manager.pool_classes_by_scheme = {**_POOLS, "https": partial(_TunnelledPool, shown=self._shown)}
         return manager  # pyright: ignore[reportUnknownVariableType]
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
@@ -133,8 +182,17 @@ def _read(response: requests.Response) -> bytes:
     return bytes(body)
 
 
-def mount(session: requests.Session, *, connections: int = 1) -> None:
-    """Have every answer of a session bounded. As many connections as at most are open at a time, kept alive."""
-    adapter = Adapter(pool_connections=1, pool_maxsize=connections, max_retries=0, pool_block=True)
+def refusal_of_proxy(error: BaseException | None) -> int | None:
+    """The status by which a proxy refused, where that is why an exception of requests was raised."""
+    while error is not None and not isinstance(error, TunnelError):
+        error = error.__cause__ or error.__context__
+    return error.status if error is not None else None
+
+
+def mount(
+    session: requests.Session, *, connections: int = 1, shown: Callable[[], Mapping[str, str]] | None = None
+) -> None:
+    """Have every answer of a session bounded. As many connections as at most are open at a time, kept alive. `shown` as for `Adapter`."""
+    adapter = Adapter(shown=shown, pool_connections=1, pool_maxsize=connections, max_retries=0, pool_block=True)
     session.mount("https://", adapter)
     session.mount("http://", adapter)

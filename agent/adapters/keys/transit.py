@@ -117,7 +117,9 @@ class TransitKeys:
         if not self._verify:
             # The user said so, once.
             warnings.simplefilter("ignore", InsecureRequestWarning)
-        with transport.session(workers=1, verify=self._verify, certificate=self._client_certificate) as session:
+        with transport.session(
+            address, workers=1, verify=self._verify, certificate=self._client_certificate, environment=True
+        ) as session:
             server = Server(address, session, seconds=_READ_SECONDS, namespace=self._namespace or None, token=token)
             return server.call("post", path, body=body)
 
@@ -130,6 +132,7 @@ def _problem(why: Why) -> LiteralString:
         Why.UNREADABLE_FILE: "VAULT_CACERT, VAULT_CAPATH, VAULT_CLIENT_CERT or VAULT_CLIENT_KEY names what cannot be read",
         Why.TOO_LARGE: "the server's answer is too large",
         Why.ENCODED: "the server's answer is compressed, which is not supported",
+        Why.PROXY: "the proxy of HTTPS_PROXY does not lead to the server",
         Why.REDIRECTED: "the server redirects, which is not followed",
         Why.SEALED: "the server is sealed",
         Why.FAILING: _REFUSED,

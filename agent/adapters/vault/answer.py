@@ -35,6 +35,10 @@ class Why(Enum):
     TOO_LARGE = auto()
     ENCODED = auto()
     REDIRECTED = auto()
+    PROXY = auto()
+    """A proxy between does not answer, or refuses with a status."""
+    PROXY_FILE = auto()
+    """The file with the proxy's user name and password cannot be read."""
     SEALED = auto()
     FAILING = auto()
     """429 or 5xx: overloaded, a standby or broken."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, LiteralString
 from urllib.parse import quote
 
+from agent.adapters import proxies
 from agent.adapters.bounds import bodies
 from agent.adapters.vault.answer import Answer, NoAnswerError, Why
 from agent.values.errors import LimitError, StoreDeniedError, StoreNotFoundError, StoreUnavailableError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from agent.adapters.vault.answer import Method
     from agent.api.operator import Store as StoreSettings
 
+_PASSWORD: Final = 407
 _LATER: Final[LiteralString] = "it is asked again after a while"
 _UNAVAILABLE: Final[Mapping[Why, tuple[LiteralString, LiteralString]]] = {
     Why.UNREACHABLE: ("the store cannot be reached", _LATER),
@@ -31,6 +33,8 @@ _UNAVAILABLE: Final[Mapping[Why, tuple[LiteralString, LiteralString]]] = {
         "the store redirects, and redirects are not followed",
         "write the address of the server that answers into the operator's file",
     ),
+    Why.PROXY: (proxies.CLOSED, _LATER),
+    Why.PROXY_FILE: (proxies.UNREADABLE, proxies.UNREADABLE_HINT),
     Why.SEALED: ("the store is sealed", "unseal it"),
     Why.FAILING: ("the store is overloaded, a standby or failing", _LATER),
     Why.NOT_JSON: (
@@ -49,6 +53,7 @@ class StoreClient:
         from agent.adapters.vault.server import Server  # noqa: PLC0415
 
         self.name: Final = name
+        self._proxy: Final = settings.proxy
         self.server: Final = Server(settings.address, session, seconds=seconds, namespace=settings.namespace)
 
     def call(
@@ -73,6 +78,16 @@ class StoreClient:
             )
         message, hint = _UNAVAILABLE[error.why]
         status = {} if error.status is None else {"status": error.status}
+        if error.why is Why.PROXY:
+            if error.status == _PASSWORD:
+                message, hint, status = proxies.REFUSED, proxies.REFUSED_HINT, {}
+            return StoreUnavailableError(
+                message,
+                hint=hint,
+                store=self.name,
+                proxy=self._proxy.url if self._proxy else "of HTTPS_PROXY",
+                **status,
+            )
         return StoreUnavailableError(message, hint=hint, store=self.name, **status)
 
 

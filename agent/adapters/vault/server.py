@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hvac.adapters import RawAdapter  # pyright: ignore[reportMissingTypeStubs]
 from requests.exceptions import ConnectionError as UnreachableError
-from requests.exceptions import RequestException, SSLError, Timeout
+from requests.exceptions import ProxyError, RequestException, SSLError, Timeout
 
 from agent.adapters.bounds import answers, bodies
 from agent.adapters.vault.answer import Answer, NoAnswerError, Why
@@ -66,11 +66,12 @@ class Server:
             try:
                 return _judge(self._send(method, path, body, version, until))
             except UnreachableError as error:
-                if method == "post" or isinstance(error, Timeout | SSLError):
+                if method == "post" or isinstance(error, Timeout | SSLError | ProxyError):
                     raise
             return _judge(self._send(method, path, body, version, until))
         except (RequestException, bodies.TooLargeError) as error:
-            raise NoAnswerError(_why(error)) from None
+            status = answers.refusal_of_proxy(error)
+            raise NoAnswerError(Why.PROXY if status is not None else _why(error), status) from None
         except OSError:
             raise NoAnswerError(Why.UNREADABLE_FILE) from None
 
@@ -88,6 +89,7 @@ _BY_ERROR: Final[tuple[tuple[type[OSError], Why], ...]] = (
     (bodies.TooLargeError, Why.TOO_LARGE),
     (answers.EncodedError, Why.ENCODED),
     (SSLError, Why.UNTRUSTED),
+    (ProxyError, Why.PROXY),
     (Timeout, Why.TOO_SLOW),
 )
 

@@ -53,14 +53,21 @@ class Store:
         now: Callable[[], float],
         login: Login | None = None,
         observe: Callable[[str, bool, float], None] | None = None,
+        environment: bool = False,
     ) -> None:
-        """`login` replaces the one of the settings: a user's own token. `observe(name, answered, seconds)` is called after each request."""
+        """`login` replaces the one of the settings: a user's own token, `environment` as for `transport.session`. `observe(name, answered, seconds)` is called after each request."""
         self.name: Final = name
         self.settings: Final = settings
         self._observe: Final = observe or _ignore
         self.executor: Final = ThreadPoolExecutor(WORKERS, thread_name_prefix=f"vault-{name}")
         self.turns: Final = Turns(WORKERS)
-        self._session: Final = transport.session(workers=WORKERS, verify=settings.ca_file or True)
+        self._session: Final = transport.session(
+            settings.address,
+            workers=WORKERS,
+            verify=settings.ca_file or True,
+            proxy=settings.proxy,
+            environment=environment,
+        )
         self._client: Final = StoreClient(name, settings, self._session, seconds=seconds)
         anonymous = StoreClient(name, settings, self._session, seconds=seconds)
         self._credential: Final = credential.Credential(

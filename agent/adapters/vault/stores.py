@@ -40,10 +40,11 @@ class Stores:
         seconds: float = 30.0,
         logins: Mapping[str, Login] | None = None,
         observe: Callable[[str, bool, float], None] | None = None,
+        environment: bool = False,
     ) -> None:
         """`seconds` is the total time of one request, `jitter` gives numbers from 0 to 1 for the back-off after an outage, `now` Unix seconds.
 
-        `logins` replace those of the settings, by the store's name. `observe` as Store has it.
+        `logins` replace those of the settings, by the store's name. `observe` and `environment` as Store has them.
         """
         given = logins or {}
         self._settings: Final = settings
@@ -57,6 +58,7 @@ class Stores:
                 now=now,
                 login=given.get(name),
                 observe=observe,
+                environment=environment,
             )
             for name, store in settings.items()
         }

@@ -86,4 +86,4 @@ def open_stores(given: Sequence[str]) -> Stores:
         raise UsageError("no token for Vault", hint="set VAULT_TOKEN, or log in with `vault login` or `bao login`")
     configured = operator.parse({"stores": stores}).stores
     logins = {} if token is None else dict.fromkeys(configured, _GivenToken(token))
-    return Stores(configured, monotonic=time.monotonic, jitter=random.random, logins=logins)
+    return Stores(configured, monotonic=time.monotonic, jitter=random.random, logins=logins, environment=True)

@@ -204,7 +204,7 @@ async def test_tokens_of_the_environment_and_the_home_folder_are_not_sent(
     (tmp_path / ".vault-token").write_text("home-token")
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b\n")
     store = settings(proxy.url, auth={"tokenFile": "/nonexistent"})
-    session = transport.session(proxy.url, workers=1, verify=True)
+    session = transport.session(workers=1, verify=True)
     made = StoreClient("main", store, session, seconds=5)
     assert made.call("get", "sys/internal/ui/mounts/x").status in {400, 403}
     assert proxy.tokens == [""]

@@ -117,8 +117,9 @@ class TransitKeys:
         if not self._verify:
             # The user said so, once.
             warnings.simplefilter("ignore", InsecureRequestWarning)
+        proxy = transport.proxy_of_user(address)
         with transport.session(
-            address, workers=1, verify=self._verify, certificate=self._client_certificate, environment=True
+            workers=1, verify=self._verify, certificate=self._client_certificate, proxy=proxy
         ) as session:
             server = Server(address, session, seconds=_READ_SECONDS, namespace=self._namespace or None, token=token)
             return server.call("post", path, body=body)

@@ -77,17 +77,16 @@ class StoreClient:
                 limit=bodies.LARGEST,
             )
         message, hint = _UNAVAILABLE[error.why]
-        status = {} if error.status is None else {"status": error.status}
-        if error.why is Why.PROXY:
-            if error.status == _PASSWORD:
-                message, hint, status = proxies.REFUSED, proxies.REFUSED_HINT, {}
-            return StoreUnavailableError(
-                message,
-                hint=hint,
-                store=self.name,
-                proxy=self._proxy.url if self._proxy else "of HTTPS_PROXY",
-                **status,
+        status: dict[str, int | str] = {} if error.status is None else {"status": error.status}
+        if error.why is Why.PROXY and self._proxy is not None:
+            status["proxy"] = self._proxy.url
+        if error.why is Why.PROXY and self._proxy is None:
+            message, hint = (
+                "the proxy of HTTPS_PROXY does not lead to the store",
+                "NO_PROXY lists the hosts that are reached without it",
             )
+        elif error.why is Why.PROXY and error.status == _PASSWORD:
+            message, hint = proxies.REFUSED, proxies.REFUSED_HINT
         return StoreUnavailableError(message, hint=hint, store=self.name, **status)
 
 

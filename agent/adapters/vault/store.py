@@ -12,16 +12,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
 
+from agent.adapters import proxies
 from agent.adapters.vault import credential, transport
+from agent.adapters.vault.answer import NoAnswerError, Why
 from agent.adapters.vault.breaker import Breaker
 from agent.adapters.vault.client import StoreClient
 from agent.adapters.vault.kv import Mounts
 from agent.controllers.turns import Turns
-from agent.values.errors import AgentError, StoreUnavailableError
+from agent.values.errors import AgentError, SourceUnavailableError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    import requests
 
     from agent.adapters.vault.answer import Answer, Method
     from agent.adapters.vault.credential import Login
@@ -55,19 +60,13 @@ class Store:
         observe: Callable[[str, bool, float], None] | None = None,
         environment: bool = False,
     ) -> None:
-        """`login` replaces the one of the settings: a user's own token, `environment` as for `transport.session`. `observe(name, answered, seconds)` is called after each request."""
+        """`login` replaces the one of the settings: a user's own token, with `environment` the user's HTTPS_PROXY counts. `observe(name, answered, seconds)` is called after each request."""
         self.name: Final = name
         self.settings: Final = settings
         self._observe: Final = observe or _ignore
         self.executor: Final = ThreadPoolExecutor(WORKERS, thread_name_prefix=f"vault-{name}")
         self.turns: Final = Turns(WORKERS)
-        self._session: Final = transport.session(
-            settings.address,
-            workers=WORKERS,
-            verify=settings.ca_file or True,
-            proxy=settings.proxy,
-            environment=environment,
-        )
+        self._session: Final = _session(settings, environment=environment)
         self._client: Final = StoreClient(name, settings, self._session, seconds=seconds)
         anonymous = StoreClient(name, settings, self._session, seconds=seconds)
         self._credential: Final = credential.Credential(
@@ -160,6 +159,22 @@ class Store:
         self.executor.shutdown(wait=True, cancel_futures=True)
         self._credential.close()
         self._session.close()
+
+
+def _session(settings: StoreSettings, *, environment: bool) -> requests.Session:
+    verify, proxy = settings.ca_file or True, settings.proxy
+    if proxy is None:
+        through = transport.proxy_of_user(settings.address) if environment else ""
+        return transport.session(workers=WORKERS, verify=verify, proxy=through)
+    host = urlsplit(settings.address).hostname or ""
+
+    def shown() -> Mapping[str, str]:
+        try:
+            return proxies.request(proxy, host)[1] or {}
+        except SourceUnavailableError:
+            raise NoAnswerError(Why.PROXY_FILE) from None
+
+    return transport.session(workers=WORKERS, verify=verify, proxy=proxy.of(host), shown=shown)
 
 
 def _ignore(*_: object) -> None: ...

@@ -39,7 +39,7 @@ def install(cluster: Cluster, *, namespace: str = NAMESPACE, roles: str = ROLES)
     """What `agent install --mode none` applies. ClusterRoles are called `<roles>-agent` and `<roles>-applier`."""
     for document in _installed(namespace, roles):
         _ = cluster.apply(document)
-    _ = wait_until(lambda: cluster.request("GET", f"{API}/applications")[0] == 200, 30, "Application is served")
+    _ = wait_until(lambda: cluster.request("GET", f"{API}/applications")[0] == 200, 60, "Application is served")
 
 
 def tenant(cluster: Cluster, namespace: str, *, roles: str = ROLES) -> None:

@@ -114,7 +114,7 @@ class Cluster:
         """Returns when its ServiceAccount `default` is there, so that pods can be made."""
         _ = self.create("/api/v1/namespaces", {"metadata": {"name": name}})
         account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
-        _ = wait_until(lambda: self.request("GET", account)[0] == 200, 30, f"service account of namespace {name}")
+        _ = wait_until(lambda: self.request("GET", account)[0] == 200, 60, f"service account of namespace {name}")
 
     def create_service_account(self, namespace: str, name: str) -> None:
         _ = self.create(f"/api/v1/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": name}})

@@ -158,7 +158,7 @@ class Flux(_Controller):
         """Delete a Kustomization, which leaves its objects."""
         path = f"/apis/{_KUSTOMIZE}/namespaces/{namespace}/kustomizations/{name}"
         _ = self.controlplane.delete(path)
-        _ = wait_until(lambda: self.controlplane.request("GET", path)[0] == 404, 30, f"{name} is gone")
+        _ = wait_until(lambda: self.controlplane.request("GET", path)[0] == 404, 60, f"{name} is gone")
 
 
 class HelmController(_Controller):

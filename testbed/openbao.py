@@ -86,7 +86,7 @@ class OpenBao:
     def unseal(self) -> None:
         """Returns when the server is active."""
         _ = self.checked("PUT", "sys/unseal", {"key": self.unseal_key})
-        _ = wait_until(lambda: self.request("GET", "sys/health")[0] == 200, 30, "openbao: active")
+        _ = wait_until(lambda: self.request("GET", "sys/health")[0] == 200, 60, "openbao: active")
 
     @contextlib.contextmanager
     def sealed(self) -> Generator[None]:
@@ -113,7 +113,7 @@ class OpenBao:
         _ = self.checked("POST", f"sys/mounts/{mount}", {"type": "kv", "options": {"version": str(version)}})
         if version == 2:
             probe = f"{mount}/config"
-            _ = wait_until(lambda: self.request("GET", probe)[0] == 200, 30, f"openbao: {mount} upgraded to version 2")
+            _ = wait_until(lambda: self.request("GET", probe)[0] == 200, 60, f"openbao: {mount} upgraded to version 2")
 
     def put(self, path: str, data: Mapping[str, object], *, mount: str = "secret") -> int:
         """Write a secret. Gives its new version; 0 on a mount of KV version 1."""

@@ -168,7 +168,7 @@ class Process:
         """The end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
-    def wait_ready(self, check: Callable[[], object], seconds: float = 30.0) -> None:
+    def wait_ready(self, check: Callable[[], object], seconds: float = 60.0) -> None:
         """Until `check` is truthy. Raises ProcessError where the process ends before, NotReadyError where time does."""
 
         def ready() -> bool:

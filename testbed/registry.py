@@ -175,7 +175,7 @@ class Registry:
         self._process = self._supervisor.start(
             "registry", [binaries.path("registry"), "serve", file], env={"OTEL_TRACES_EXPORTER": "none"}
         )
-        _ = wait_until(self._answers, 30, "the registry answers")
+        _ = wait_until(self._answers, 60, "the registry answers")
 
     def _endpoints(self) -> list[dict[str, object]]:
         if self._notify is None:

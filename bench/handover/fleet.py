@@ -38,6 +38,7 @@ AHEAD = 7200
 """Seconds by which one agent's clock is ahead."""
 CONVERGED = 60.0
 QUIET = 3.0
+SAID = 30.0
 _MANAGED = "labelSelector=signet-gitops.dev/application"
 _COLLECTIONS = {"configmaps": "/api/v1/configmaps", "deployments": "/apis/apps/v1/deployments"}
 
@@ -242,8 +243,8 @@ class Fleet:
         quiet = time.monotonic() + QUIET
         while time.monotonic() < quiet and not verdict.faults:
             # what is applied between reading what is due and what there is, is no difference
-            verdict.faults += self.differs(1.0)
-        verdict.faults += _left(self._stale, 5.0)
+            verdict.faults += self.differs(5.0)
+        verdict.faults += _left(self._stale, SAID)
         owners: dict[str, str] = {}
 
         def disowned() -> list[Fault]:
@@ -251,11 +252,11 @@ class Fleet:
             owners.update(found)
             return faults
 
-        verdict.faults += _left(disowned, 10.0)
+        verdict.faults += _left(disowned, SAID)
         last = time.time()
         self.commit()
         verdict.faults += self.differs(CONVERGED)
-        verdict.faults += _left(lambda: self._stale(owners if self.agent_fields else {}), 5.0)
+        verdict.faults += _left(lambda: self._stale(owners if self.agent_fields else {}), SAID)
         calls = self.log.read()
         verdict.faults += judge.other_writers(calls, owners, since=last)
         verdict.faults += self.broken_chains()

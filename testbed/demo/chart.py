@@ -49,7 +49,7 @@ def _deploy(stage: Stage, step: Step) -> None:
     _ = stage.bao.put("shop/staging/metrics", {"password": stored})
     commit = repository.commit(_files("1.0.0", "one"), "Add metrics", author="Dana", email="dana@example.com")
     metrics = stage.deploy("metrics")
-    _ = metrics.wait("Ready", "True", revision=commit, seconds=45)
+    _ = metrics.wait("Ready", "True", revision=commit, seconds=60)
     made = stage.secret("staging", "metrics-admin").get("password", "")
     expect(
         re.fullmatch("[0-9A-Za-z]{24}", made), "a password of 24 characters in Secret metrics-admin", "another value"
@@ -61,7 +61,7 @@ def _deploy(stage: Stage, step: Step) -> None:
     step.saw("Secret metrics-database  the same one in a URL, beside one with the password from Vault")
     begin = time.monotonic()
     commit = repository.commit(_files("2.0.0", "two"), "Update metrics", author="Dana", email="dana@example.com")
-    _ = metrics.wait("Ready", "True", revision=commit, seconds=45)
+    _ = metrics.wait("Ready", "True", revision=commit, seconds=60)
     after = stage.secret("staging", "metrics-database")
     expect(
         after["url"].endswith("@db/two") and after["url"] != url["url"], "the new database in the URL", "the old one"
@@ -80,7 +80,7 @@ def _deploy(stage: Stage, step: Step) -> None:
     _ = stage.cluster.merge(path, {"stringData": {"password": chosen}})
     _ = wait_until(
         lambda: stage.secret("staging", "metrics-database")["admin"] == f"http://admin:{chosen}@localhost:9090",
-        30,
+        60,
         "the password that was edited is taken",
     )
     expect(stage.secret("staging", "metrics-admin")["password"] == chosen, "the password as it was edited", "another")

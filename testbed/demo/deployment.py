@@ -150,13 +150,13 @@ class _Player:
         version = stage.bao.put("shop/prod/database", {"password": expected})
         begin = time.monotonic()
         _ = wait_until(
-            lambda: self._secret("prod", "database", "password") == expected, 30, "the new password is in the Secret"
+            lambda: self._secret("prod", "database", "password") == expected, 60, "the new password is in the Secret"
         )
-        _ = wait_until(lambda: self._get(web)["spec"]["template"] != template, 10, "the Deployment rolls out")
+        _ = wait_until(lambda: self._get(web)["spec"]["template"] != template, 60, "the Deployment rolls out")
         step.saw(f"vault://main/secret/shop/prod/database, version {version}: in the Secret after {_since(begin)}")
         if stage.runs_pods:
             stage.cluster.wait_available(stage.names.tenants["prod"], "web")
-            _ = wait_until(lambda: not before & self._pods("prod"), 30, "the old pods are gone")
+            _ = wait_until(lambda: not before & self._pods("prod"), 60, "the old pods are gone")
             expect(len(self._pods("prod")) == _REPLICAS["prod"], "as many pods as before", len(self._pods("prod")))
             step.saw(f"{len(before)} pods replaced after {_since(begin)}")
 
@@ -194,7 +194,7 @@ class _Player:
         for name in ENVIRONMENTS:
             path = self._path(name, "configmaps", "settings")
             _ = wait_until(
-                lambda path=path: self._get(path)["data"]["MESSAGE"] == "Welcome back", 20, f"{path} follows the commit"
+                lambda path=path: self._get(path)["data"]["MESSAGE"] == "Welcome back", 60, f"{path} follows the commit"
             )
         for key in ("token", "smtp-password"):
             expected = self._developer.values[f"envs/staging/credentials.yaml#{key}"]
@@ -245,12 +245,12 @@ class _Player:
             self._merge(path, {"metadata": {"annotations": {_REQUESTED_AT: f"{time.time():.6f}"}}})
 
     def _wait_ready(self, name: str, commit: str) -> None:
-        _ = self._stage.application(name).wait("Ready", "True", revision=commit, seconds=45)
+        _ = self._stage.application(name).wait("Ready", "True", revision=commit, seconds=60)
 
     def _healed(self, what: str, edit: Callable[[], object], good: Callable[[], bool]) -> str:
         _ = edit()
         begin = time.monotonic()
-        _ = wait_until(good, 15, f"{what}: healed", interval=0.005)
+        _ = wait_until(good, 60, f"{what}: healed", interval=0.005)
         return f"{what}: healed in {(time.monotonic() - begin) * 1000:.0f} ms"
 
     def _expect_environment(self, name: str) -> None:

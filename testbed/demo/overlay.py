@@ -145,7 +145,7 @@ def _deploy(stage: Stage, recorder: Recorder, step: Step) -> None:
     commit = stage.repositories["shop"].commit(files, "Add reports", author="Dana", email="dana@example.com")
     begin = time.monotonic()
     reports = stage.deploy("reports")
-    _ = reports.wait("Ready", "True", revision=commit, seconds=45)
+    _ = reports.wait("Ready", "True", revision=commit, seconds=60)
     took = time.monotonic() - begin
     given = _line(recorder.given(f"{_FOLDER}/database.env"))
     expect(

@@ -82,7 +82,7 @@ def _search(stage: Stage, step: Step) -> None:
     canaries = Canaries({**stage.developer.values, "the agent's token": token})
     _expect_found_where_they_belong(stage, Canaries(stage.developer.values))
     namespaces = [*stage.names.tenants.values(), stage.names.system] if stage.context else []
-    _ = wait_until(lambda: watch.seen, 5, "the agent's processes are seen")
+    _ = wait_until(lambda: watch.seen, 60, "the agent's processes are seen")
     findings: list[Finding] = [
         *canaries.search_text(agent.logs(), "the agent's log"),
         *canaries.search_files(agent.audit_file, agent.folder / "state", agent.memory),

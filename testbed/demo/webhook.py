@@ -52,7 +52,7 @@ def _announced(stage: Stage, step: Step) -> None:
     def applied() -> bool:
         return all(stage.cluster.request("GET", path)[0] == 200 for path in paths)
 
-    _ = wait_until(applied, 45, "ConfigMap notice in every environment", interval=0.02)
+    _ = wait_until(applied, 60, "ConfigMap notice in every environment", interval=0.02)
     step.saw("POST /hooks/shop with another secret  404, and nothing happens")
     step.saw(f"POST /hooks/shop, proven              202, applied everywhere {time.monotonic() - begin:.1f} s later")
 

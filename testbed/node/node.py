@@ -74,7 +74,7 @@ class Node:
                 _ = process.kill()
         self._processes.clear()
         self._first = None
-        _ = wait_until(self._is_dark, 20, f"{self.name}: no process is left")
+        _ = wait_until(self._is_dark, 60, f"{self.name}: no process is left")
 
     def restart_kubelet(self) -> None:
         """Containers run on meanwhile."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from load import pods_by_credential
-from workloads import config_map, digest, read_by, reader, secret
+from workloads import config_map, digest, reader, secret, until_read
 
 from agent.daemon import memory
 from testbed.cluster import KubectlError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from testbed.installation import Tenant
     from testbed.node.installation import PodInstallation
 
+_DEPLOYMENT = ("deployment", "signet-agent", "-n", "signet-system")
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 HOGS = """\
 import os, time
@@ -69,15 +70,12 @@ def test_pods_read_secrets_of_git_and_of_the_store(installation: PodInstallation
             "web.yaml": reader("web", sealed="password", stored="password"),
         }
     )
-    tenant.controlplane.wait_available(tenant.namespace, "web")
-
-    assert read_by(tenant, "web") == {"sealed": digest(sealed), "stored": digest(stored)}
+    until_read(tenant, "web", {"sealed": digest(sealed), "stored": digest(stored)})
 
     rotated = installation.canary("rotated")
     _ = installation.openbao.put(path, {"password": rotated}, mount=installation.mount)
 
-    wanted = {"sealed": digest(sealed), "stored": digest(rotated)}
-    _ = wait_until(lambda: read_by(tenant, "web") == wanted, 60, "the pod reads the rotated secret", interval=0.5)
+    until_read(tenant, "web", {"sealed": digest(sealed), "stored": digest(rotated)})
 
 
 def test_the_agent_is_as_confined_as_restricted_asks(installation: PodInstallation, pod: dict[str, Any]) -> None:
@@ -178,7 +176,7 @@ def test_an_agent_that_takes_more_than_its_limit_comes_back_and_goes_on(
 ) -> None:
     _ = tenant.deploy({"a.yaml": config_map("a", value="1")})
     _limit(installation, "256Mi")
-    (pod,) = installation.wait_ready(1)
+    (pod,) = installation.pods()
 
     installation.controlplane.kubectl(
         "exec", "-n", "signet-system", pod["metadata"]["name"], "--", "python3", "-c", HOGS, check=False
@@ -194,7 +192,7 @@ def test_an_agent_that_takes_more_than_its_limit_comes_back_and_goes_on(
     assert "verified" in installation.verify_trail(pod)
 
     installation.install("--force-conflicts")
-    _ = installation.wait_ready(1)
+    _wait_rolled_out(installation)
 
 
 def _token(installation: PodInstallation, pod: dict[str, Any]) -> str:
@@ -212,9 +210,13 @@ def _restarts(pod: dict[str, Any]) -> int:
 def _limit(installation: PodInstallation, memory: str) -> None:
     container = {"name": "agent", "resources": {"limits": {"memory": memory}}}
     patch = {"spec": {"template": {"spec": {"containers": [container]}}}}
-    deployment = ("deployment", "signet-agent", "-n", "signet-system")
-    installation.controlplane.kubectl("patch", *deployment, "--patch", json.dumps(patch))
-    installation.controlplane.kubectl("rollout", "status", *deployment, "--timeout=90s")
+    installation.controlplane.kubectl("patch", *_DEPLOYMENT, "--patch", json.dumps(patch))
+    _wait_rolled_out(installation)
+
+
+def _wait_rolled_out(installation: PodInstallation) -> None:
+    installation.controlplane.kubectl("rollout", "status", *_DEPLOYMENT, "--timeout=120s")
+    _ = installation.wait_ready(1)
 
 
 def _ended(installation: PodInstallation) -> dict[str, Any] | None:

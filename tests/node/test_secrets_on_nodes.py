@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workloads import digest, read_by, reader, secret
+from workloads import digest, reader, secret, until_read
 
 from image import build
 from image.archive import Image
@@ -38,8 +38,7 @@ def test_secrets_reach_pods_and_no_disk_log_or_process(installation: PodInstalla
                 "web.yaml": reader("web", sealed="password", stored="password"),
             }
         )
-        tenant.controlplane.wait_available(tenant.namespace, "web")
-        assert read_by(tenant, "web") == {"sealed": digest(sealed), "stored": digest(stored)}
+        until_read(tenant, "web", {"sealed": digest(sealed), "stored": digest(stored)})
 
     canaries = Canaries(installation.canaries)
     found = watch.search(canaries) + canaries.search_text(installation.logs(), "logs of agents")

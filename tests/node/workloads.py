@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from testbed.node.archives import BUSYBOX
+from testbed.processes import wait_until
 
 if TYPE_CHECKING:
     from testbed.installation import Tenant
@@ -51,10 +52,15 @@ def reader(name: str, **secrets: str) -> str:
     )
 
 
-def read_by(tenant: Tenant, name: str) -> dict[str, str]:
-    """What the newest pod of a `reader` printed: the digest of each value, by the Secret's name."""
-    lines = tenant.controlplane.kubectl("logs", "-n", tenant.namespace, f"deployment/{name}", check=False).splitlines()
-    return {each.split()[0]: each.split()[1] for each in lines if len(each.split()) >= 2}
+def until_read(tenant: Tenant, name: str, wanted: dict[str, str]) -> None:
+    """Until the newest pod of a `reader` printed these digests, by the Secret's name: a container runs before it has said anything."""
+
+    def read() -> dict[str, str]:
+        lines = tenant.controlplane.kubectl("logs", "-n", tenant.namespace, f"deployment/{name}", check=False)
+        words = [each.split() for each in lines.splitlines()]
+        return {each[0]: each[1] for each in words if len(each) >= 2}
+
+    _ = wait_until(lambda: read() == wanted, 120, f"{name} reads its Secrets", interval=0.5)
 
 
 def digest(value: str) -> str:

@@ -185,7 +185,7 @@ class Driver:
     def _health_changed(self, uid: str) -> None:
         """The health of a live object changed: update the status, soon and once."""
         managed = self._managed.get(uid)
-        if managed is not None and managed.outcome is not None and not managed.report_due:
+        if managed is not None and (managed.outcome is not None or managed.unwritten) and not managed.report_due:
             managed.report_due = True
             self._spawn(self._refresh_soon(uid), f"status {uid}")
 
@@ -367,8 +367,8 @@ class Driver:
             tenure = managed.tenure
             try:
                 _ = await self._hold(uid, managed)
-                await self._reporter.refused(managed, managed.generation, managed.refusal)
-                break
+                if await self._reporter.refused(managed, managed.generation, managed.refusal):
+                    break
             except LeaseLostError as error:
                 self._lost(uid, managed, tenure, error)
             except AgentError as error:

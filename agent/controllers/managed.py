@@ -54,7 +54,8 @@ class ManagedApplication:
     `tenure` counts the holds, so that what belongs to an earlier one can be recognized. `taking` is held while a hold begins, or the record is removed.
 
     `version` is the resourceVersion of the Application as it was read last, `found` the status in it, `reported` the status that this
-    agent computed last; it is `unsaid` while the one that was written last names an earlier commit, and differs in nothing else. `rotated`
+    agent computed last; it is `unsaid` while the one that was written last names an earlier commit, and differs in nothing else, and `unwritten`
+    while it is still to be written because that failed. `rotated`
     is what the next run refreshes. `drift_seen` is when each drift was seen, in seconds of the monotonic clock. A status is
     computed from `reported` and written while `reporting` is held: of two writes that overtake one another the older would stay.
     """
@@ -69,6 +70,7 @@ class ManagedApplication:
     found: Object = field(default_factory=dict[str, "Tree"])
     reported: ApplicationStatus = field(default_factory=ApplicationStatus)
     unsaid: bool = False
+    unwritten: bool = False
     hold: Hold | None = None
     since: float = 0.0
     tenure: int = 0
@@ -133,7 +135,7 @@ class ManagedApplication:
         if self.hold is not None:
             self.hold.fence.end()
         self.tenure += 1
-        self.hold, self.state, self.outcome, self.drift_seen = None, State(), None, {}
+        self.hold, self.state, self.outcome, self.drift_seen, self.unwritten = None, State(), None, {}, False
 
 
 class Names(Mapping[str, str]):

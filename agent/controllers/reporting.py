@@ -39,6 +39,8 @@ _FIELDS = 5
 """Fields of an object that are named where the audit trail has more of them."""
 _PROBLEMS = 50
 """As many as the status has."""
+_AGAIN = 5.0
+"""Seconds after which a status is written that could not be."""
 _FACT = 512
 """Characters of a fact in a line of the log."""
 
@@ -83,7 +85,8 @@ class Reporter:
                 now=self._ports.clock.now(),
             )
             reported = status.signed(reported, self._agent, standing.record.epoch, managed.since)
-            if triggers <= OF_A_COMMIT and status.only_checked(reported, before) and not self._followed(managed.id):
+            quiet = triggers <= OF_A_COMMIT and not managed.unwritten and not self._followed(managed.id)
+            if quiet and status.only_checked(reported, before):
                 if fence is not None:
                     fence.check()
                 managed.unsaid |= reported.checked_revision != before.checked_revision
@@ -104,13 +107,14 @@ class Reporter:
             await self.run_ended(managed, application, outcome, triggers=triggers, started=now, seconds=0.0)
 
     async def refreshed(self, managed: ManagedApplication, application: Application) -> None:
-        """Report health and drift as they are now, between runs."""
+        """Report health and drift as they are now, between runs, and what could not be written before."""
         fence = managed.fence
         async with managed.reporting:
+            reported = managed.reported
             if managed.outcome is not None:
                 standing = self._standing(managed, managed.outcome)
-                reported = status.refresh(application, standing, managed.outcome, managed.reported, standing.now)
-                await self._write(managed, reported, fence)
+                reported = status.refresh(application, standing, managed.outcome, reported, standing.now)
+            await self._write(managed, reported, fence)
 
     async def insist(self, managed: ManagedApplication) -> None:
         """Write the status again where another writer replaced it: an agent that had the Application before, or a person.
@@ -145,25 +149,29 @@ class Reporter:
             reported = status.suspended(application, managed.reported, self._ports.clock.now())
             await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
 
-    async def refused(self, managed: ManagedApplication, generation: int, error: AgentError) -> None:
-        """Report that an Application's spec cannot be run at all."""
+    async def refused(self, managed: ManagedApplication, generation: int, error: AgentError) -> bool:
+        """Report that an Application's spec cannot be run at all; whether the status says so, or never will."""
         self._ports.metrics.refused(managed.id, error.reason)
         fence, epoch = managed.fence, managed.record.epoch
         async with managed.reporting:
             reported = status.refused(generation, error, managed.reported, self._ports.clock.now())
-            await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
+            return await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
 
     async def _write(
         self, managed: ManagedApplication, reported: ApplicationStatus, fence: Fence | None, *, due: bool = False
     ) -> bool:
-        """Write a status that is `due` or says something new, and whether it stands: one that cannot be written is logged."""
-        if due or status.differs(reported, managed.reported):
-            try:
-                await self._home(fence).update_status(managed.id, reported.tree())
-            except AgentError as error:
-                log_error("the status could not be written", error, managed.id)
-                return False
-            managed.reported, managed.unsaid = reported, False
+        """Write a status that is `due` or says something new; whether it stands, or never will. One that fails is logged, and tried again."""
+        if not (due or managed.unwritten or status.differs(reported, managed.reported)):
+            return True
+        managed.reported, managed.unwritten = reported, True
+        try:
+            await self._home(fence).update_status(managed.id, reported.tree())
+        except AgentError as error:
+            log_error("the status could not be written", error, managed.id)
+            if error.transient:
+                self.settles(managed.id.uid, _AGAIN)
+            return not error.transient
+        managed.unsaid = managed.unwritten = False
         return True
 
     def _standing(self, managed: ManagedApplication, outcome: Outcome) -> Standing:

@@ -15,12 +15,14 @@ from agent.controllers.reporting import Reporter
 from agent.engine.causes import Trigger
 from agent.engine.outcome import Outcome
 from agent.engine.state import State
-from agent.values.errors import ManifestError, StoreUnavailableError
+from agent.values.errors import ClusterUnavailableError, ForbiddenError, ManifestError, StoreUnavailableError
 from agent.values.ids import ObjectId, Revision
 from agent.values.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from agent.values.errors import AgentError
 
 APPLICATION = applications.parse(
     {
@@ -133,6 +135,59 @@ async def test_an_outage_is_one_event_and_one_entry_of_the_history_however_often
     (ready,) = [each for each in last["conditions"] if each["type"] == "Ready"]
     text = "Secret shop/db: the store is sealed (store main, status 503), next attempt 2026-01-01T00:00:35Z"
     assert ready["message"] == text
+
+
+class Away(Cluster):
+    """Its API server refuses the first writes of a status for this reason."""
+
+    def __init__(self, error: AgentError, times: int = 1) -> None:
+        super().__init__()
+        self.errors = [error] * times
+
+    async def update_status(self, application: object, status: dict) -> None:
+        if self.errors:
+            raise self.errors.pop()
+        await super().update_status(application, status)
+
+
+AWAY = ClusterUnavailableError("the API server does not answer")
+
+
+async def test_a_status_that_could_not_be_written_is_written_soon_though_nothing_happens() -> None:
+    cluster, looks = Away(AWAY, times=2), list[float]()
+    reporter = agent(cluster, [0.0])
+    reporter.settles = lambda _, seconds: looks.append(seconds)
+    managed = ManagedApplication(APPLICATION.id, APPLICATION)
+    request = frozenset({Trigger.REQUEST})
+    await reporter.run_ended(managed, APPLICATION, Outcome(State()), triggers=request, started=0.0, seconds=1.0)
+    for number in (1, 2):
+        assert (len(looks), cluster.statuses) == (number, [])
+        await reporter.refreshed(managed, APPLICATION)
+    assert [each["history"][0]["cause"] for each in cluster.statuses] == ["request"]
+    await reporter.refreshed(managed, APPLICATION)
+    assert (len(looks), len(cluster.statuses)) == (2, 1)
+
+
+async def test_a_commit_that_leaves_an_application_writes_what_could_not_be_written() -> None:
+    cluster = Away(AWAY)
+    reporter = agent(cluster, [0.0])
+    managed = ManagedApplication(APPLICATION.id, APPLICATION)
+    for trigger in (Trigger.REQUEST, Trigger.COMMIT):
+        await reporter.run_ended(
+            managed, APPLICATION, Outcome(State()), triggers=frozenset({trigger}), started=0.0, seconds=1.0
+        )
+    assert len(cluster.statuses) == 1
+
+
+async def test_a_status_that_is_refused_is_tried_again_with_the_next_word_alone() -> None:
+    cluster, looks = Away(ForbiddenError("RBAC does not allow it")), list[float]()
+    reporter = agent(cluster, [0.0])
+    reporter.settles = lambda _, seconds: looks.append(seconds)
+    managed = ManagedApplication(APPLICATION.id, APPLICATION)
+    await reporter.suspended(managed, APPLICATION)
+    assert (looks, cluster.statuses) == ([], [])
+    await reporter.suspended(managed, APPLICATION)
+    assert [each["conditions"][0]["reason"] for each in cluster.statuses] == ["Suspended"]
 
 
 def test_a_spec_is_read_once_as_long_as_it_stays() -> None:

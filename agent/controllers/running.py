@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from agent.controllers import deletion, holding
+from agent.engine import rounds
 from agent.engine.context import Run
 from agent.engine.rooms import LargerError
 from agent.values.errors import ForeignNamespaceError
@@ -87,12 +88,19 @@ class Runs:
         self.watching.begin(uid)
         self.neighbours.begins(uid)
         try:
-            outcome = await self._with_room(managed, run)
+            outcome = await self._rounds(managed, run)
         finally:
             if managed.fence is run.fence:
                 self.watching.end(uid)
         run.fence.check()
         self.neighbours.ended(uid, outcome.state)
+        return outcome
+
+    async def _rounds(self, managed: ManagedApplication, run: Run) -> Outcome:
+        """Round after round: what takes long is waited for in between, without any room."""
+        while (outcome := await self._with_room(managed, run)).between:
+            del outcome  # what it leads to goes where others need the room
+            await rounds.between(run)
         return outcome
 
     async def _with_room(self, managed: ManagedApplication, run: Run) -> Outcome:

@@ -15,6 +15,7 @@ from agent.engine import (
     polling,
     releasing,
     replacing,
+    rounds,
     untangling,
     written,
 )
@@ -55,9 +56,10 @@ async def apply(
 ) -> tuple[list[Result], Kinds]:
     """Apply the waves of a change set. A failed step is a result; AuditError ends the run, and so does LeaseLostError, outcomes written.
 
-    Gives the kinds as well: they are asked for again where definitions were applied.
+    Ends where the round does. Gives the kinds as well: they are asked for again where definitions were applied.
     """
-    results: dict[ObjectId, Result] = {}
+    before = run.rounds.results
+    results: dict[ObjectId, Result] = dict(before)
     outage, hooking = _Outage(), hook_runs.Progress(run)
     for index, wave in enumerate(changes.waves):
         await run.fence.show()
@@ -82,12 +84,16 @@ async def apply(
             audit_entries.of_step(run, step, "outcome", result) for step, result in zip(wave, done, strict=True)
         )
         stop_if_lease_lost(done)
+        if run.rounds.waits:
+            break
         results.update(await hooking.ran(wave, changes.waves[index + 1 :], results, kinds))
         if index + 1 < len(changes.waves):
             results.update(await _settle(run, kinds, wave, results))
+        if run.rounds.waits:
+            break
         if any(step.assembled.id.kind == "CustomResourceDefinition" for step in wave):
             kinds = await run.ports.target.kinds(fresh=True)
-    return list(results.values()), kinds
+    return [each for key, each in results.items() if each is not before.get(key)], kinds
 
 
 class _Outage:
@@ -354,41 +360,30 @@ async def _settle(
     run: Run, kinds: Kinds, wave: Sequence[Step], results: Mapping[ObjectId, Result]
 ) -> dict[ObjectId, Result]:
     """Wait for what the next wave needs: definitions established, namespaces active, and healthy objects where waves are explicit."""
-    waiting: dict[ObjectId, float] = {}
+    waits: dict[ObjectId, rounds.Wait] = {}
+    now = run.ports.clock.monotonic()
     for step in wave:
         key = step.assembled.id
         if results[key].error is None:
             if order.wave_of(key, step.assembled.tree) == order.DEFINITIONS:
-                waiting[key] = _ESTABLISHED_SECONDS
+                limit = _ESTABLISHED_SECONDS
             elif order.is_explicit(step.assembled.tree):
-                waiting[key] = float(run.application.spec.sync.timeout)
-    late: dict[ObjectId, Result] = {}
-    start = run.ports.clock.monotonic()
-    pause = 0.1
-    while waiting:
-        run.fence.check()
-        for key, limit in list(waiting.items()):
-            resource = kinds.of(key)
-            if resource is not None and (_is_over(run, results[key]) or await _is_healthy(run, resource, key)):
-                del waiting[key]
-            elif run.ports.clock.monotonic() - start > limit:
-                del waiting[key]
-                late[key] = Result(
-                    key, "wait", HeldError("not ready in time for the next wave", object=key, seconds=int(limit))
-                )
-        if waiting:
-            await run.ports.tasks.sleep(pause)
-            pause = min(pause * 2, 2.0)
-    return late
+                limit = float(run.application.spec.sync.timeout)
+            else:
+                continue
+            fact = results[key].fact
+            done = functools.partial(_is_ready, run, kinds.of(key), key, fact.uid if fact is not None else "")
+            late = HeldError("not ready in time for the next wave", object=key, seconds=int(limit))
+            waits[key] = rounds.Wait(done, run.rounds.since.setdefault(key, now) + limit, late)
+    errors = await rounds.wait(run, waits)
+    return {key: replace(results[key], action="wait", error=error) for key, error in errors.items()}
 
 
-def _is_over(run: Run, result: Result) -> bool:
-    """Whether an object that was just applied completed and is gone by now."""
-    departed = run.ports.live.departed(run.application_id.uid).get(result.id)
-    return result.fact is not None and departed == Departed(result.fact.uid, "Complete")
-
-
-async def _is_healthy(run: Run, resource: Resource, key: ObjectId) -> bool:
+async def _is_ready(run: Run, resource: Resource | None, key: ObjectId, uid: str) -> bool:
+    """Whether an object is healthy, or completed and is gone by now: then its `uid` says that it was this one."""
+    departed = run.ports.live.departed(run.application_id.uid).get(key)
+    if resource is None or (uid and departed == Departed(uid, "Complete")):
+        return resource is not None
     live = await run.ports.target.get(resource, key.namespace, key.name)
     if live is None:
         return False

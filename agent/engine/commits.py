@@ -62,7 +62,7 @@ async def check(run: Run, state: State) -> tuple[State, Sequence[Origin]]:
     The sources are those of the commit that was brought, if one was. A run that only heals or rotates asks nothing, and nothing is fetched where the newest commit was compiled already.
     """
     known = _known(run, state)
-    if not run.checks_source and (known is not None or state.unread):
+    if run.rounds.resumed or (not run.checks_source and (known is not None or state.unread)):
         return state, ()
     try:
         given = await several.origins(run)

@@ -10,6 +10,7 @@ from agent.desired.cautions import Strictness
 from agent.engine.causes import TAKES_KNOWN, WITHOUT_SOURCE, Cause, Trigger
 from agent.engine.repositories import Asked
 from agent.engine.rooms import Room
+from agent.engine.rounds import Rounds
 from agent.manifests import places
 from agent.manifests.ownership import Owner
 from agent.values.fingerprint import Fingerprinter
@@ -89,7 +90,7 @@ class Run:
     of every Application of the installation to its name. `revision` is set once the commit is known. `fence` is this agent's right to
     write, which `ports` ask before each attempt; `ledger` has the record. `insisted` are paths of additions, by their object, that come back
     after each removal. `neighbours` are all Applications as they stand at the moment of asking. `since` is when the run became due, in
-    seconds of the monotonic clock, `room` the memory that it has for what it reads.
+    seconds of the monotonic clock, `room` the memory that it has for what it reads, `rounds` what it keeps while it waits without that.
     """
 
     id: RunId
@@ -109,6 +110,7 @@ class Run:
     neighbours: Mapping[Name, Neighbour] = field(default_factory=dict["Name", "Neighbour"])
     since: float = 0.0
     room: Room = field(default_factory=Room)
+    rounds: Rounds = field(default_factory=Rounds)
 
     @property
     def application_id(self) -> ApplicationId:

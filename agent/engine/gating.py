@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 async def ask(run: Run, state: State) -> State:
     """The state with the gate for the commit that was `checked`.
 
-    A run that does not ask Git leaves a closed gate as it was: it takes no other commit, and reports none as if it ran. Where
-    nothing is applied, a window holds back nothing: the commit is compared, and waits for the window once the Application applies again.
+    A run that does not ask Git, or did in an earlier round, leaves a closed gate as it was: it takes no other commit, and reports none as if
+    it ran. Where nothing is applied, a window holds back nothing: the commit is compared, and waits for the window once the Application applies again.
     """
     newest = state.checked
-    if newest is None or (state.gate.closed and not run.checks_source):
+    if newest is None or run.rounds.resumed or (state.gate.closed and not run.checks_source):
         return state
     version = Version(newest.version, fingerprint(run))
     admitted = state.gate.admitted or _recorded(run, version)

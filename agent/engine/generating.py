@@ -15,6 +15,7 @@ from agent.api import names
 from agent.engine import bundles, live_variables, operands
 from agent.engine.causes import Cause
 from agent.engine.record import ObjectRecord
+from agent.engine.rounds import Made
 from agent.manifests import ownership
 from agent.values import derive, placeholders
 from agent.values.errors import (
@@ -215,6 +216,10 @@ class _Opening:
         except AgentError as error:
             self.errors.update(dict.fromkeys(bundle, error))
             return
+        earlier = self.run.rounds.made.get(bundle)
+        if earlier is not None and earlier.explains(found):
+            self._take_made(bundle, earlier)
+            return
         until = await bundles.renewal(self.run, given, found, made_with) if found.keys() == held else None
         places = {at.object for name in held for at in given[name].holders}
         if until is None and (found or self._was_made(held)) and (found or users or not all(map(self._goes, places))):
@@ -321,7 +326,12 @@ class _Opening:
         except AgentError as error:
             self.errors.update(dict.fromkeys(bundle, error))
             return
-        self._keep(bundle, made, until or 0)
+        found = {name: value for name in bundle if (value := self._standing(self.desired.generated[name])) is not None}
+        self.run.rounds.made[bundle] = Made(made, until or 0, found)
+        self._take_made(bundle, self.run.rounds.made[bundle])
+
+    def _take_made(self, bundle: frozenset[str], made: Made) -> None:
+        self._keep(bundle, made.values, made.until)
         holders = {at.object for name in bundle for at in self.desired.generated[name].holders}
         self.fresh |= {key for key in holders if self.live[key] is None}
 

@@ -6,6 +6,7 @@ before its object goes.
 
 from __future__ import annotations
 
+import functools
 import re
 from contextlib import suppress
 from dataclasses import replace
@@ -17,6 +18,7 @@ from agent.engine.live import Departed
 from agent.engine.ports import ABSENT
 from agent.engine.record import BEGUN, Runs
 from agent.engine.results import Result
+from agent.engine.rounds import Wait
 from agent.manifests import endings as runs_to_end
 from agent.manifests import hooks as hook_annotations
 from agent.manifests.ownership import ANNOTATION_HOOK
@@ -24,12 +26,13 @@ from agent.values.errors import HeldError, OwnershipConflictError, StaleObjectEr
 from agent.values.tree import get, get_object, get_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from agent.engine.changes import ChangeSet, HookRun, Step
     from agent.engine.context import Run
     from agent.engine.live import LiveFact
     from agent.engine.record import ObjectRecord
+    from agent.manifests.hooks import Phase
     from agent.manifests.kinds import Kinds, Resource
     from agent.values.ids import ObjectId
     from agent.values.tree import Object
@@ -51,6 +54,9 @@ async def carry_out(run: Run, step: Step, kinds: Kinds, until: float) -> Result:
     if not runs_to_end.ends(step.assembled.tree):
         return await _support(run, step, resource, found)
     assert step.hooked is not None
+    known = run.rounds.hooks.get(key)
+    if known is not None and known.uid == get_text(found or {"metadata": {"uid": known.uid}}, "metadata", "uid"):
+        return await _ended(run, step, resource, kinds, known, until)
     fact = run.observer.observe(found) if found is not None else None
     if found is None and step.hooked.begun and runs_to_end.expires(step.assembled.tree):
         return await _gone(run, step, kinds, _unsettled(step.assembled.record))
@@ -89,7 +95,8 @@ async def _send(run: Run, resource: Resource, tree: Object, fact: LiveFact | Non
 
 async def _make_room(run: Run, step: Step, resource: Resource, found: Object | None, fact: LiveFact | None) -> None:
     """Delete the object of an earlier run. Raises why it may not go, or has not gone."""
-    key, start = step.assembled.id, run.ports.clock.monotonic()
+    key = step.assembled.id
+    until = run.rounds.since.setdefault(key, run.ports.clock.monotonic()) + _GONE_SECONDS
     while found is not None and fact is not None:
         _check_owner(run, key, fact)
         if fact.owner != run.application_id.uid and not hook_annotations.is_marked(found):
@@ -100,15 +107,15 @@ async def _make_room(run: Run, step: Step, resource: Resource, found: Object | N
             )
         if runs_to_end.ends(found) and not fact.ended and not fact.terminating:
             raise HeldError("waits until an earlier run of the hook has ended", object=key).as_transient()
-        if run.ports.clock.monotonic() - start > _GONE_SECONDS:
+        if not fact.terminating and run.ports.clock.monotonic() <= until:
+            with suppress(StaleObjectError):  # it changed since, and is read again
+                await deleting.send(run, resource, key, fact)
+        elif _is_patient(run, key, until, functools.partial(_is_gone, run, resource, key, fact.uid)):
+            await run.ports.tasks.sleep(_LONGEST_PAUSE)
+        else:
             raise HeldError(
                 "waits until the object that it replaces is gone", hint="check its finalizers", object=key
             ).as_transient()
-        if not fact.terminating:
-            with suppress(StaleObjectError):  # it changed since, and is read again
-                await deleting.send(run, resource, key, fact)
-        else:
-            await run.ports.tasks.sleep(_LONGEST_PAUSE)
         found = await polling.get_again(run, resource, key)
         fact = run.observer.observe(found) if found is not None else None
 
@@ -146,24 +153,51 @@ async def _ended(  # noqa: PLR0917  # what was sent, and how long it is waited f
     record = _unsettled(replace(step.assembled.record, uid=fact.uid))
     while not ended:
         run.fence.check()
-        if run.ports.clock.monotonic() > until:
+        if found is None:
+            found = await polling.get(run, resource, key.namespace, key.name)
+            ended = _how(run, key, found, fact.uid)
+            if ended is None:
+                return await _gone(run, step, kinds, record)
+            continue
+        if not _is_patient(run, key, until, functools.partial(_is_over, run, resource, key, fact.uid)):
+            run.rounds.hooks[key] = replace(fact, object=None)
             error = HeldError("waits for the hook, which has not ended", hint="look at its Pods", object=key)
             return Result(key, step.action, error.as_transient(), record=record)
         await run.ports.tasks.sleep(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
-        found = await polling.get(run, resource, key.namespace, key.name)
-        if found is not None and get_text(found, "metadata", "uid") == fact.uid:
-            ended = runs_to_end.ended(found)
-            continue
-        departed = run.ports.live.departed(run.application_id.uid).get(key)
-        ended = departed.ended if isinstance(departed, Departed) and departed.uid == fact.uid else ""
-        if not ended:
-            return await _gone(run, step, kinds, record)
+        pause, found = min(pause * 2, _LONGEST_PAUSE), None
     failed = ended == "Failed"
     record = replace(record, ended=ended, desired_digest="" if failed else step.assembled.record.desired_digest)
     await _record(run, step, kinds, ended, record)
     error = hooks.failed(key, ended, _condition(found or {})) if failed else None
     return Result(key, step.action, error, record=record)
+
+
+def _is_patient(run: Run, key: ObjectId, until: float, done: Callable[[], Awaitable[bool]]) -> bool:
+    """Whether this round goes on waiting. What a later one may still wait for is left to that."""
+    now = run.ports.clock.monotonic()
+    if now <= min(until, run.rounds.patience(now)):
+        return True
+    if now <= until:
+        run.rounds.waits[key] = Wait(done, until)
+    return False
+
+
+async def _is_gone(run: Run, resource: Resource, key: ObjectId, uid: str) -> bool:
+    found = await polling.get(run, resource, key.namespace, key.name)
+    return get_text(found or {}, "metadata", "uid") != uid
+
+
+async def _is_over(run: Run, resource: Resource, key: ObjectId, uid: str) -> bool:
+    found = await polling.get(run, resource, key.namespace, key.name)
+    return get_text(found or {}, "metadata", "uid") != uid or bool(runs_to_end.ended(found or {}))
+
+
+def _how(run: Run, key: ObjectId, found: Object | None, uid: str) -> str | None:
+    """How an object ended, empty where it has not; None where it is gone, and it is not known."""
+    if found is not None and get_text(found, "metadata", "uid") == uid:
+        return runs_to_end.ended(found)
+    departed = run.ports.live.departed(run.application_id.uid).get(key)
+    return departed.ended or None if isinstance(departed, Departed) and departed.uid == uid else None
 
 
 async def _gone(run: Run, step: Step, kinds: Kinds, record: ObjectRecord) -> Result:
@@ -191,12 +225,10 @@ def _condition(live: Object) -> str:
 class Progress:
     """How the hooks of one run fare."""
 
-    __slots__ = ("_run", "_steps", "_stopped", "_until")
+    __slots__ = ("_run", "_stopped")
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._until: float | None = None
-        self._steps: list[Step] = []
         self._stopped: ObjectId | None = None
 
     def check(self, step: Step, results: Mapping[ObjectId, Result]) -> None:
@@ -210,9 +242,10 @@ class Progress:
 
     async def carry_out(self, step: Step, kinds: Kinds) -> Result:
         """Run a hook. All hooks of a run are waited for as long as one wave is: the next run goes on waiting."""
-        if self._until is None:
-            self._until = self._run.ports.clock.monotonic() + self._run.application.spec.sync.timeout
-        return await carry_out(self._run, step, kinds, self._until)
+        rounds, now = self._run.rounds, self._run.ports.clock.monotonic()
+        if rounds.hooks_until is None:
+            rounds.hooks_until = now + self._run.application.spec.sync.timeout
+        return await carry_out(self._run, step, kinds, rounds.hooks_until)
 
     async def ran(
         self, wave: Sequence[Step], rest: Sequence[Sequence[Step]], results: Mapping[ObjectId, Result], kinds: Kinds
@@ -221,23 +254,22 @@ class Progress:
         hook = wave[0].hooked
         if hook is None:
             return {}
-        self._steps += wave
+        for step in wave:
+            self._run.rounds.hooked[step.assembled.id, hook.phase] = _goes(step, results[step.assembled.id])
         failed = next((step.assembled.id for step in wave if results[step.assembled.id].error is not None), None)
         first = failed is not None and self._stopped is None
         self._stopped = self._stopped or failed
         following = rest[0][0].hooked if rest else None
         if not first and (self._stopped is not None or (following is not None and following.phase == hook.phase)):
             return {}
-        steps, self._steps = self._steps, []
-        return await self._tidy(steps, results, kinds)
+        return await self._tidy(hook.phase, results, kinds)
 
-    async def _tidy(
-        self, steps: Sequence[Step], results: Mapping[ObjectId, Result], kinds: Kinds
-    ) -> dict[ObjectId, Result]:
+    async def _tidy(self, phase: Phase, results: Mapping[ObjectId, Result], kinds: Kinds) -> dict[ObjectId, Result]:
         """Where a hook has not ended yet, all stay: it may need them."""
-        if any(isinstance(results[step.assembled.id].error, HeldError) for step in steps):
+        ran = {key: goes for (key, at), goes in self._run.rounds.hooked.items() if at == phase}
+        if any(isinstance(results[key].error, HeldError) for key in ran):
             return {}
-        keys = {step.assembled.id for step in steps if _goes(step, results[step.assembled.id])}
+        keys = {key for key, goes in ran.items() if goes}
         pruned = await deleting.prune(self._run, sorted(keys), {}, kinds, cause=Cause.HOOK)
         return {each.id: each for each in pruned if each.error is not None}
 

@@ -101,7 +101,8 @@ async def decide(  # noqa: PLR0917  # what is there, what is asked for, and what
         return desired, Hooked(blocked=blocked)
     record, application = run.ledger.record, run.application_id.uid
     applied = {key: _applied(key, assembled, record) for key in (*desired.objects, *asked)}
-    found = contents(run.fingerprints.desired, application, applied, asked)
+    fresh = contents(run.fingerprints.desired, application, applied, asked)
+    found = {key: run.rounds.contents.setdefault(key, each) for key, each in fresh.items()}
     release = _Release(
         record,
         live,
@@ -115,7 +116,9 @@ async def decide(  # noqa: PLR0917  # what is there, what is asked for, and what
     )
     if release.adopting:
         desired = replace(desired, warnings=(*desired.warnings, _not_run(asked)))
-    return desired, _decided(release, {key: assembled[key] for key in asked}, asked)
+    decided = _decided(release, {key: assembled[key] for key in asked}, asked)
+    ran = {key for key, _ in run.rounds.hooked}
+    return desired, replace(decided, over=tuple(key for key in decided.over if key not in ran))
 
 
 async def _proofs(run: Run, contents: Mapping[ObjectId, str], kinds: Kinds) -> dict[ObjectId, str]:

@@ -20,7 +20,7 @@ class Outcome:
     """What a run came to, and the state that the next one begins with. `stopped`: something ended it before its end.
 
     `changes` are without the objects' trees, since an outcome is kept until the next run and no value is; `pending` are the objects that
-    detection would have applied or pruned; `seen` the groups and kinds of which all live objects are known, where that was found out.
+    detection would have applied or pruned; `seen` the groups and kinds of which all live objects are known, where that was found out. `between`: a round of the run is over, and the next one waits.
     """
 
     state: State
@@ -31,6 +31,7 @@ class Outcome:
     pending: frozenset[ObjectId] = frozenset()
     stopped: bool = False
     seen: frozenset[tuple[str, str]] | None = None
+    between: bool = False
 
     @property
     def revision(self) -> Revision | None:

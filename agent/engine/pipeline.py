@@ -58,8 +58,7 @@ if TYPE_CHECKING:
 async def reconcile(run: Run, state: State) -> Outcome:
     """One run. What stops it is its outcome: the cluster away, the audit trail not writable. Raises LeaseLostError, LargerError."""
     try:
-        kinds = await run.ports.target.kinds(fresh=not run.triggers <= OF_GIT)
-        await endings.note(run, kinds)
+        kinds = await _begin(run)
         state, given = await commits.check(run, state)
         state, files = await commits.read(run, await gating.ask(run, state), kinds, given)
         state, desired = await commits.compile_read(run, state, kinds, files)
@@ -77,7 +76,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         await additions.note(run, desired.objects, seen.live, seen.kinds)
         digests = _desired_digests(state)
         ran = await endings.settle(run, desired.everything, seen, digests, kinds)
-        stale = ran.sift(_stale(run, desired, seen, digests))
+        stale = run.rounds.left(ran.sift(_stale(run, desired, seen, digests)), desired.objects, ran.done)
         asked, causes = hooks.joining(run, desired, rollouts.touched(run, desired.objects, stale), digests)
         standing = judge.standing(desired.everything, causes, seen.live)
         opened = await opening.open_objects(run, desired, causes, standing, kinds)
@@ -101,20 +100,45 @@ async def reconcile(run: Run, state: State) -> Outcome:
             return Outcome(state, desired, desired.problems, tuple(changes), pending=changes.pending, seen=seen.kinds)
 
         await recording.announce(run, state, desired, changes, hooked)
-        applied, kinds = await applying.apply(run, changes, live, kinds)
-        pruned = await _pruned(run, desired, changes, applied, live, kinds)
-        await polling.follow(run, desired.everything, kinds)
-        state = await recording.remember(run, state, desired, changes, [*applied, *pruned], kinds=kinds)
-        if not changes.empty or pruned:
-            await run.ports.audit.checkpoint(run.id)
+        return await _carry_out(run, state, desired, changes, live, ran.problems, seen, kinds)
     except LeaseLostError:
         raise
     except AgentError as error:
         return Outcome(state, problems=(Problem(error),), stopped=True)
-    problems = (*desired.problems, *ran.problems, *_problems(changes, [*applied, *pruned]))
-    return _noted(
-        run, Outcome(state, desired, problems, tuple(changes), (*applied, *pruned), seen=seen.kinds), seen, kinds
-    )
+
+
+async def _begin(run: Run) -> Kinds:
+    """What ran to its end is recorded first of all, and what an earlier round waited for."""
+    run.rounds.begin()
+    kinds = await run.ports.target.kinds(fresh=run.rounds.defines or not run.triggers <= OF_GIT)
+    await recording.note(run, run.rounds.take_waited(), kinds)
+    await endings.note(run, kinds)
+    return kinds
+
+
+async def _carry_out(  # noqa: PLR0917  # what is to be done, and by what it was planned
+    run: Run,
+    state: State,
+    desired: DesiredState,
+    changes: ChangeSet,
+    live: Mapping[ObjectId, LiveFact],
+    problems: tuple[Problem, ...],
+    seen: Observed,
+    kinds: Kinds,
+) -> Outcome:
+    applied, kinds = await applying.apply(run, changes, live, kinds)
+    if run.rounds.waits:
+        await recording.note(run, run.rounds.end(changes, applied, problems), kinds)
+        return Outcome(state, between=True)
+    pruned = await _pruned(run, desired, changes, applied, live, kinds)
+    await polling.follow(run, desired.everything, kinds)
+    state = await recording.remember(run, state, desired, changes, [*applied, *pruned], kinds=kinds)
+    if not changes.empty or pruned:
+        await run.ports.audit.checkpoint(run.id)
+    results = run.rounds.all_results([*applied, *pruned])
+    problems = (*desired.problems, *run.rounds.problems, *problems, *_problems(changes, results))
+    outcome = Outcome(state, desired, problems, run.rounds.all_changes(changes), results, seen=seen.kinds)
+    return _noted(run, outcome, seen, kinds)
 
 
 def _warned(desired: DesiredState, seen: Observed) -> DesiredState:
@@ -151,7 +175,7 @@ async def _planned(
 ) -> ChangeSet:
     objects = {key: item for key, item in ready.items() if key not in desired.hooks}
     trees = (item.tree for item in objects.values())
-    return await pace.over_all(run, trees, lambda: plan.compute(desired, objects, causes, basis))
+    return run.rounds.untried(await pace.over_all(run, trees, lambda: plan.compute(desired, objects, causes, basis)))
 
 
 def _problems(changes: ChangeSet, results: Iterable[Result]) -> tuple[Problem, ...]:

@@ -22,13 +22,14 @@ from agent.values.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from agent.desired.compiler import DesiredState
     from agent.engine.changes import ChangeSet
     from agent.engine.context import Run
     from agent.engine.hooks import Hooked
     from agent.engine.live import LiveFact
+    from agent.engine.record import ApplicationRecord
     from agent.engine.results import Result
     from agent.engine.state import State
     from agent.manifests.kinds import Kinds
@@ -120,8 +121,32 @@ async def remember(
     run: Run, state: State, desired: DesiredState, changes: ChangeSet, results: Sequence[Result], *, kinds: Kinds
 ) -> State:
     """Record what was applied and deleted, and give the next state."""
+    record = replace(
+        _with(run, changes.confirmed, results),
+        revision=desired.revision,
+        applying=None,
+        generation=state.compiled.generation if state.compiled else run.application.generation,
+        asked=_asked(run, state, desired),
+        verified=dict(state.verified),
+    ).with_standing(desired.standing)
+    await run.ledger.save(await endings.marked(run, kinds, record, _ended(results)))
+    return replace(state, applied=desired)
+
+
+async def note(run: Run, results: Sequence[Result], kinds: Kinds) -> None:
+    """Record what was applied so far, by a run that goes on."""
+    if results:
+        await run.ledger.save(await endings.marked(run, kinds, _with(run, {}, results), _ended(results)))
+
+
+def _ended(results: Iterable[Result]) -> list[tuple[ObjectId, str, str]]:
+    return [(each.id, each.fact.uid, each.fact.ended) for each in results if each.fact and each.fact.ended]
+
+
+def _with(run: Run, confirmed: Mapping[ObjectId, ObjectRecord], results: Sequence[Result]) -> ApplicationRecord:
+    """The record with what became of objects, which the live facts learn as well."""
     known = run.ledger.record.objects
-    recorded: dict[ObjectId, ObjectRecord] = dict(changes.confirmed)
+    recorded: dict[ObjectId, ObjectRecord] = dict(confirmed)
     recorded.update({result.id: result.record for result in results if result.record is not None})
     gone = frozenset(result.id for result in results if result.error is None and result.action in {"prune", "forget"})
     never_made = frozenset(
@@ -138,17 +163,7 @@ async def remember(
     for result in results:
         if result.fact is not None or (result.id in gone and result.answer != Answer.DELETING):
             run.ports.live.observed(run.application_id.uid, result.id, result.fact)
-    record = replace(
-        run.ledger.record.with_objects(recorded, gone | never_made),
-        revision=desired.revision,
-        applying=None,
-        generation=state.compiled.generation if state.compiled else run.application.generation,
-        asked=_asked(run, state, desired),
-        verified=dict(state.verified),
-    ).with_standing(desired.standing)
-    ended = [(each.id, each.fact.uid, each.fact.ended) for each in results if each.fact and each.fact.ended]
-    await run.ledger.save(await endings.marked(run, kinds, record, ended))
-    return replace(state, applied=desired)
+    return run.ledger.record.with_objects(recorded, gone | never_made)
 
 
 def _asked(run: Run, state: State, desired: DesiredState) -> str:

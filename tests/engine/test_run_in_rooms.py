@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from whole_runs import endings
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
@@ -56,12 +57,12 @@ class Tenant:
         async with self.slots.turn(self.managed.id.namespace):
             await self.world._ready()
             self.managed.hold = SimpleNamespace(fence=self.world._held[0])  # pyright: ignore[reportAttributeAccessIssue]
-            return await self.runs._with_room(self.managed, self.world._run(frozenset({trigger})))
+            return await self.runs._rounds(self.managed, self.world._run(frozenset({trigger})))
 
 
 class World:
     def __init__(self, budget: int = BUDGET) -> None:
-        self.slots = Turns(8)
+        self.slots = Turns(20)
         self.waits: list[tuple[str, dict[str, int]]] = []
         metrics = SimpleNamespace(waits=lambda application, why: self.waits.append((application.namespace, why)))
         self.rooms = Rooms(budget, self.slots, metrics)  # pyright: ignore[reportArgumentType]
@@ -110,6 +111,71 @@ async def test_two_large_commits_at_once_stay_within_the_budget_and_a_small_one_
     assert ("second", {"Memory": 1}) in world.waits
     assert world.rooms.sizes["running"] == 0
     assert 0 < world.rooms.sizes["kept"] <= BUDGET
+    assert len(world.slots._held) == 0
+
+
+class Standstill:
+    """TasksPort of a run that waits for what is not healthy: a minute passes at once, and no more before it may go `on`."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self.reached, self.on = asyncio.Event(), asyncio.Event()
+        self.clock, self.beside = tenant.world.clock, tenant.world.tasks
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.beside, name)
+
+    async def sleep(self, seconds: float) -> None:
+        self.clock.seconds += seconds
+        if self.clock.seconds > 60:
+            self.reached.set()
+            await self.on.wait()
+        await asyncio.sleep(0)
+
+
+def waiting(text: str) -> dict[str, str]:
+    """With a Job that everything else waits for."""
+    gate = m.workload("gate", annotations={"wave": "1"}, kind="Job")
+    return {"gate.yaml": gate, "a.yaml": text}
+
+
+WAITING = {
+    "one large one": (["greedy"], waiting(large("a")), {"a.yaml": large("a")}),
+    "small ones of two namespaces": (
+        ["greedy"] * 4 + ["accomplice"] * 4,
+        waiting(large("a", 100)),
+        {"a.yaml": large("a", 100)},
+    ),
+}
+
+
+@pytest.mark.parametrize(("namespaces", "files", "theirs"), WAITING.values(), ids=WAITING)
+async def test_who_waits_for_what_never_becomes_healthy_takes_no_room_of_others(
+    namespaces: list[str], files: dict[str, str], theirs: dict[str, str]
+):
+    gc.collect()
+    before = len(_alive())
+    world = World()
+    greedy, other = [world.tenant(name, files) for name in namespaces], world.tenant("other", theirs)
+    still = [Standstill(each) for each in greedy]
+    for each, tasks in zip(greedy, still, strict=True):
+        each.world.tasks = tasks  # pyright: ignore[reportAttributeAccessIssue]
+    async with asyncio.timeout(60):
+        runs = [asyncio.create_task(each.run()) for each in greedy]
+        await asyncio.gather(*(each.reached.wait() for each in still))
+        assert (await other.run()).problems == ()
+        assert [task for task in runs if task.done()] == []
+        assert world.rooms.sizes["running"] == 0
+        for each in (*greedy, other):
+            each.managed.forget_manifests()
+        gc.collect()
+        assert len(_alive()) == before
+        for each, tasks in zip(greedy, still, strict=True):
+            endings.finish(each.world, "Job/gate")
+            tasks.on.set()
+        outcomes = await asyncio.gather(*runs)
+    assert [outcome.problems for outcome in outcomes] == [()] * len(greedy)
+    assert [{result.action for result in outcome.results} for outcome in outcomes] == [{"create"}] * len(greedy)
+    assert [len(outcome.results) for outcome in outcomes] == [11] * len(greedy)
     assert len(world.slots._held) == 0
 
 

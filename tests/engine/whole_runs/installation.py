@@ -23,13 +23,14 @@ from agent.controllers import deletion, fights, probing, reporting, status
 from agent.controllers.live_facts import LiveFacts
 from agent.controllers.watching import Watching
 from agent.daemon import grants
-from agent.engine import generating, pipeline
+from agent.engine import generating, pipeline, rounds
 from agent.engine.causes import Trigger
 from agent.engine.context import Run
 from agent.engine.fence import Fence
 from agent.engine.ledger import Ledger
 from agent.engine.outcome import Outcome
 from agent.engine.ports import Ports
+from agent.engine.rooms import Room
 from agent.engine.shards import HEAD, Codec
 from agent.engine.state import State
 from agent.values.errors import LeaseLostError
@@ -59,6 +60,8 @@ class Installation(Surroundings):
     ):
         """`files` are the first commit; `spec` is beside the source, whose `layers` may be given as such."""
         super().__init__(operator=operator, **spec)
+        self.between: list[Callable[[], object]] = []
+        """What happens whenever a run ends a round, to wait without its manifests."""
         self._begin()
         for tree in (manifests.namespace(NAMESPACE), manifests.application_definition()):
             self.server.create(tree, "installer")
@@ -280,7 +283,12 @@ class Installation(Surroundings):
         self.drifted.clear()
         self._watching.begin(UID)
         try:
-            outcome = await pipeline.reconcile(self._run(triggers), self._state)
+            run = self._run(triggers)
+            while (outcome := await pipeline.reconcile(replace(run, room=Room()), self._state)).between:
+                self._state = outcome.state
+                for each in self.between:
+                    each()
+                await rounds.between(run)
             self._state = outcome.state
             return outcome
         finally:

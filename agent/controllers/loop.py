@@ -307,8 +307,7 @@ class Driver:
             application = managed.application
             if hold is not None:
                 hold.fence.check()
-        if outcome.stopped:
-            managed.rotated |= rotated
+        managed.rotated |= outcome.left_of(rotated)
         if application is not None:
             await self._reporter.run_ended(
                 managed, application, outcome, triggers=triggers, started=started, seconds=clock.monotonic() - began

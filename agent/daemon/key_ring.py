@@ -26,7 +26,7 @@ from agent.daemon.key_work import TimedKeys
 from agent.sops.format.groups import is_known, unwrap_data_key
 from agent.sops.format.keys import ByKind, TransitKey
 from agent.values import derive
-from agent.values.errors import AgentError, ConfigError, LimitError, SourceError
+from agent.values.errors import AgentError, ConfigError, DataKeyError, LimitError, SourceError
 from agent.values.secret import Secret
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from agent.values.ids import ApplicationId
 
 _READ_AGAIN_SECONDS = 60.0
+_SHOWN = 3
+"""Recipients that an error names."""
 _MOST_OF_SUBMODULES = 32
 """Repositories of one Application's submodules whose keys are kept."""
 
@@ -183,13 +185,12 @@ class KeyRing:
                 return unwrap_data_key(wrapped, ByKind({}), file=file, opened=kept.opened)
             ring = await self._ring(holder)
             try:
-                data_key = await self._open(application, ring, wrapped, file)
+                return await self._open(application, ring, wrapped, file)
             except AgentError:
                 again = await self._ring(holder, fresh=True)
                 if again is ring:
                     raise
-                ring, data_key = again, await self._open(application, again, wrapped, file)
-            return data_key
+                return await self._open(application, again, wrapped, file)
 
     def _check(self, wrapped: WrappedDataKey, file: str) -> None:
         """Raises LimitError for more than is tried."""
@@ -212,6 +213,9 @@ class KeyRing:
             keys = TimedKeys(ring.keys, until)
             try:
                 return unwrap_data_key(wrapped, keys, file=file, opened=ring.opened)
+            except DataKeyError as error:
+                if not keys.is_late():
+                    raise _helped(error, ring) from None
             except AgentError:
                 if not keys.is_late():
                     raise
@@ -319,6 +323,16 @@ class KeyRing:
         """End every gpg-agent and remove the homes."""
         await asyncio.to_thread(self._homes.close)
         self._workers.close()
+
+
+def _helped(error: DataKeyError, ring: _Ring) -> DataKeyError:
+    """With what the Application has in place of the keys that are missing."""
+    age = ring.keys["age"]
+    known = age.recipients[:_SHOWN] if isinstance(age, AgeKeys) else ()
+    error = error.with_hint(
+        "encrypt the file for a key of the Application (agent updatekeys), or name a Secret with the key of a recipient in spec.decryption.keys"
+    )
+    return error.with_facts(available=", ".join(known)) if known else error
 
 
 def _of_secret(data: Mapping[str, Secret], url: str) -> GitCredential:

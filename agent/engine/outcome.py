@@ -33,6 +33,16 @@ class Outcome:
     seen: frozenset[tuple[str, str]] | None = None
     between: bool = False
 
+    def left_of(self, rotated: frozenset[ObjectId]) -> frozenset[ObjectId]:
+        """Those of the objects with a new value that the run left as they were, for whatever reason: the next run takes them up again."""
+        if self.stopped or self.desired is None:
+            return rotated
+        return rotated & {
+            *self.desired.held,
+            *self.pending,
+            *(each.id for each in self.results if each.error is not None),
+        }
+
     @property
     def revision(self) -> Revision | None:
         return self.desired.revision if self.desired else None

@@ -166,7 +166,7 @@ def parse_file(file: File, *, limits: Limits = _LIMITS) -> ParsedFile:
         if file.path.rpartition("/")[2] in _RENDERER_FILES:
             raise UnsupportedManifestError(
                 "a file of kustomize or Helm is in a layer, where manifests are",
-                hint="name its folder in spec.render instead, or leave it out with spec.source.exclude",
+                hint="name its folder in spec.render.kustomize.path, or in spec.render.helm.chart.path, or leave it out with spec.source.exclude",
                 file=file.path,
             )
         sealed = sops.open_file(file.data, file=file.path, limits=limits) if _SOPS_KEY.search(file.data) else None

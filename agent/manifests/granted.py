@@ -39,9 +39,12 @@ def refusal(stores: Mapping[str, Store], namespace: str, reference: Reference) -
             namespace=namespace,
         )
     if not store.allows(reference.path):
+        mount, _, below = reference.path.partition("/data/")
         return StoreDeniedError(
             "the operator's file does not allow this path",
-            hint="see allowedPaths of the store in the operator's file",
+            hint="write the path as `kv get` does, without data/"
+            if store.allows(f"{mount}/{below}")
+            else "see allowedPaths of the store in the operator's file",
             store=reference.store,
             path=reference.path,
         )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.manifests.builtin import CLEAR_FIELDS
+from agent.sops.kubernetes.clear import FOREIGN
 from agent.values import derive
 from agent.values.errors import HeldError, LimitError, ReferenceSyntaxError, SecretValueError, SinkError
 from agent.values.secret import Secret
@@ -45,12 +46,6 @@ _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _ENCODINGS: tuple[Encoding, ...] = ("none", "url", "json", "yaml")
 _WELL_FORMED = re.compile(rf"{_BODY}|\$\{{{_BODY}\}}")
 _CLEAR = re.compile(r"\A(?:vault|lease)://.*\Z|\$?\$\{(?:vault|lease)://[^}]*\}?", re.DOTALL)
-_FOREIGN = re.compile(
-    r"(?P<avp>\A<path:[^>]+>\Z|<path:[^<>\s#]+#[^<>]+>)"
-    r"|\A(?P<bank>(?:>>vault:|vault:(?!//))[^\s#]+#\S+)\Z"
-    r"|\$\{(?P<bank_inline>(?:>>)?vault:(?!//)[^\s#{}]+#[^\s{}]+)\}"
-    r"|\A(?P<vals>ref\+(?:vault|openbao)://\S+)\Z"
-)
 _AVP_ANNOTATION = "avp.kubernetes.io/path"
 _AVP_PLACEHOLDER = re.compile(r"<[A-Za-z0-9_.-]+(?:\s*\|[^<>]*)?>")
 
@@ -310,7 +305,7 @@ def _parts(leaf: Leaf, at: Path) -> list[str | Secret | Reference]:
 
 def parts_in_clear(text: str, at: Path) -> list[str | Secret | Reference]:
     """A clear text cut at its references; an escaped one is the text that it means. Raises ReferenceSyntaxError with the field `at`."""
-    foreign = _FOREIGN.search(text)
+    foreign = FOREIGN.search(text)
     if foreign is not None:
         raise _refused(foreign).with_facts(field=format_path(at))
     parts: list[str | Secret | Reference] = []

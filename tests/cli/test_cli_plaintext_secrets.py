@@ -54,6 +54,20 @@ def test_a_folder_with_a_secret_in_the_clear_is_warned_of(tree: Shell, command: 
     assert CANARY not in result.err + result.out.decode()
 
 
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "vault://main/secret/shop/db#password",
+        "<path:secret/data/shop/db#password>",
+        "vault:secret/data/shop/db#password",
+        "ref+vault://secret/shop/db#/password",
+    ],
+)
+def test_a_reference_of_whatever_tool_is_nothing_in_the_clear(tree: Shell, reference: str) -> None:
+    tree.write("app/db.yaml", SECRET.replace(CANARY, json.dumps(reference)))
+    assert "app/db.yaml" not in tree.agent("verify", "--offline", "app").err
+
+
 @pytest.mark.parametrize("command", [("encrypt", "--check"), ("verify", "--offline")], ids=lambda command: command[0])
 def test_a_report_for_programs_has_the_warnings(tree: Shell, command: tuple[str, ...]) -> None:
     result = tree.agent(*command, "-o", "json", "app")

@@ -156,6 +156,7 @@ class TestOfWhatAUserMayNotRead:
         assert said.unknown == ["whether a value that was not read holds its object: then nothing is deleted"]
         assert [each["reason"] for each in said.problems] == (["StoreDenied"] if named else [])
         assert said.code == (2 if named else 1)
+        assert ("give --vault-store" in said.errors) is not named
 
     async def test_the_commit_that_was_applied_last(self, asking: Callable[..., User]) -> None:
         world = world_of({**FOUR, **WEB})

@@ -269,6 +269,13 @@ async def test_a_reference_that_the_operator_s_file_does_not_allow(
     assert (await user.render(application, {**operator, "stores": {"main": open_to_all, "other": open_to_all}}))[0] == 0
 
 
+async def test_a_path_as_the_api_of_a_store_has_it_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path, hint in (("kv/data/shop/db", "without data/"), ("kv/data/pay/db", "allowedPaths")):
+        user = User(tmp_path / hint[:4], capsys, {"db.yaml": m.plain_secret(value=f"vault://main/{path}#password")})
+        operator = {"git": HOSTS, "stores": {"main": store()}}
+        assert hint in (await user.render(Installation(files={}).application, operator))[1]
+
+
 async def test_a_reference_in_a_variable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     variables = {"substitute": {"variables": {"PASSWORD": "vault://other/kv/shop/db#password"}}}
     user = User(tmp_path, capsys, {"a.yaml": m.plain_secret(value="user:${PASSWORD}")})

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+from typing import TYPE_CHECKING
 
 import pytest
 from memory_world.sealed_files import encrypt
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
+from agent.values.errors import ObjectInvalidError
 from agent.values.secret import Secret
+
+if TYPE_CHECKING:
+    from agent.values.ids import ObjectId
 
 DB, WEB = m.secret("db"), m.workload(uses="db")
 FILES = {"s.yaml": DB, "w.yaml": WEB, "x.yaml": m.workload("x"), "a.yaml": m.config()}
@@ -240,6 +245,37 @@ class TestOfRotation:
         assert ran.problems == [f"{reason} Secret/db"]
         assert ran.writes == []
         assert world.value("Secret/db", "data", "password") == encoded("first")
+
+    @pytest.mark.parametrize("cause", ["retry", "interval", "live"])
+    @pytest.mark.parametrize("happens", ["denied", "refused", "detected"])
+    async def test_what_a_rotation_could_not_do_is_not_forgotten_by_the_next_run(
+        self, happens: str, cause: str
+    ) -> None:
+        """Else the Application would be ready at each retry, and not at each probe."""
+
+        def refuse(key: ObjectId, _: object) -> None:
+            if happens == "refused" and key.kind == "Secret":
+                raise ObjectInvalidError("the API server rejects the object")
+
+        world = await applied()
+        if happens == "detected":
+            world.spec(sync={"mode": "detect"})
+            await world.run("spec")
+        world.stores.write("kv/db", password="second", user="shop")
+        if happens == "denied":
+            world.stores.denied.add("kv/db")
+        world.server.admission.append(refuse)
+        first = await world.probe()
+        assert first is not None
+        assert first.problems or first.pending
+        again = await world.run(cause)
+        assert (again.problems, again.pending) == (first.problems, first.pending)
+        world.stores.denied.clear()
+        world.server.admission.clear()
+        world.spec(sync={})
+        await world.run("spec")
+        assert world.value("Secret/db", "data", "password") == encoded("second")
+        assert (await world.run("interval")).quiet
 
     async def test_objects_of_several_values_rotate_where_any_of_them_does(self) -> None:
         text = m.other("Secret", "db", stringData={"a": "vault://main/kv/a#x", "b": "vault://main/kv/b#x"})

@@ -154,6 +154,17 @@ async def test_what_is_kept_for_the_submodules_that_commits_name_has_an_end(
     assert not ring._rings
 
 
+async def test_a_file_for_other_keys_says_which_the_application_has(
+    held: Held, make_ring: Callable[..., KeyRing]
+) -> None:
+    recipient, text = identity()
+    held.put("shop", "keys", one=text)
+    with pytest.raises(DataKeyError) as caught:
+        await make_ring().unwrap(application(), wrapped(identity()[0]), "a.yaml")
+    assert caught.value.facts["available"] == recipient
+    assert "spec.decryption.keys" in caught.value.hint
+
+
 async def test_keys_that_are_granted_to_a_repository_open_no_other_one(
     held: Held, make_ring: Callable[..., KeyRing], tmp_path: Path
 ) -> None:

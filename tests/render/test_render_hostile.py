@@ -231,7 +231,11 @@ REFUSED: dict[str, tuple[dict[str, str], type[AgentError], str]] = {
         RenderLimitError,
         "an object is larger than a cluster takes",
     ),
-    "no kustomization": ({"a.yaml": SERVICE}, RenderError, "the folder has no kustomization.yaml"),
+    "no kustomization": (
+        {"a.yaml": SERVICE},
+        RenderError,
+        "there is no kustomization.yaml in this folder, or no such folder",
+    ),
     "output without end": (
         {
             "kustomization.yaml": "configMapGenerator:\n"

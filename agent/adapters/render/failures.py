@@ -23,8 +23,8 @@ REFUSED: Final[dict[str, tuple[LiteralString, LiteralString]]] = {
     ),
     "helm": ("a chart is not rendered by a kustomization", "commit what helm template prints, and name that file"),
     "kustomization": (
-        "the folder has no kustomization.yaml",
-        "name a folder with one, or write one that lists its files as resources",
+        "there is no kustomization.yaml in this folder, or no such folder",
+        "check the path, or write one that lists the folder's files as resources",
     ),
     "plugin": ("a plugin that is no part of kustomize is not run", "commit what it makes, and name that file"),
 }

@@ -102,7 +102,7 @@ def refused(answer: Answer, *, store: str, path: str) -> StoreDeniedError | Stor
     if answer.status == 403:
         return StoreDeniedError(
             "the store denies the agent this path",
-            hint="the agent's policy in the store must allow reading the path",
+            hint="its policy needs read on <mount>/data/<path> and <mount>/metadata/<path>, or with KV version 1 on <mount>/<path>",
             store=store,
             path=path,
         )

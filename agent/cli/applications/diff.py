@@ -283,5 +283,7 @@ async def _resolve(
     finally:
         await stores.close()
     denied = {key: answer for key, answer in answers.items() if isinstance(answer, StoreDeniedError)}
-    problems = tuple(Problem(error, asked[reference]) for reference, error in denied.items())
+    problems = tuple(
+        Problem(error.with_facts(reference=str(reference)), asked[reference]) for reference, error in denied.items()
+    )
     return {key: answer for key, answer in answers.items() if key not in denied}, problems

@@ -150,7 +150,12 @@ def _notes(diff: Differences, target: Target) -> Iterator[str]:
     spec = target.application.spec if target.application else None
     if any(each.adopted for each in diff.found.values()):
         yield "adopted objects: fields that other tools applied and the tree lacks go away, which is not shown"
-    unknown = sum(bool(references) for each in diff.found.values() for references in each.unknown.values())
+    denied = {problem.error.facts.get("reference") for problem in diff.problems}
+    unknown = sum(
+        any(str(reference) not in denied for reference in references)
+        for each in diff.found.values()
+        for references in each.unknown.values()
+    )
     if unknown:
         yield f"{counted(unknown, 'field', 'was')} not compared: give --vault-store NAME=URL for their stores"
     waiting = [key for key, change in diff.changes.items() if change.action == "keep"]

@@ -207,7 +207,7 @@ def failures(report: Report) -> None:
     for lead, each in [*(("", each) for each in report.items("failures")), *warnings]:
         where = ": ".join(part for part in _fields(each, "file", "object", "field") if part)
         terminal.line("")
-        terminal.line(f"{lead}{get_text(each, 'reason')}  {where}")
+        terminal.line(f"{lead}{get_text(each, 'reason')}  {where}".rstrip())
         terminal.line(f"  {get_text(each, 'message')}")
         if get_text(each, "hint"):
             terminal.line(f"  hint: {get_text(each, 'hint')}")

@@ -111,7 +111,8 @@ class Cipher:
             raw = self._gcm.decrypt(value.iv, value.data, aad.encode("utf-8", "surrogateescape"))
         except InvalidTag:
             raise SopsDecryptError(
-                "value does not open with the file's data key", hint="it was altered, moved, or belongs to another file"
+                "value does not open with the file's data key",
+                hint="it was altered, or moved from elsewhere: restore it, and change it with `agent edit` or sops",
             ) from None
         except ValueError:
             raise SopsFormatError("value has an iv of a size that cannot be used") from None

@@ -123,7 +123,7 @@ def _parts(
     if len(wrapped.groups) == 1:
         raise DataKeyError(
             "no key opens the data key",
-            hint="one recipient's private key is needed; the reason is shown after each key",
+            hint="use the private key of one of its recipients, or have it encrypted for yours: agent updatekeys, by someone who opens it",
             file=file,
             keys=reasons,
         )

@@ -25,6 +25,13 @@ _READ_FIRST: Final = frozenset({"apiVersion", "kind", "metadata", "type"})
 _TOKEN: Final = "kubernetes.io/service-account-token"
 """A type of Secret, whose token the cluster makes."""
 _REFERENCE: Final = r"\A(?:vault|lease)://|\$\{(?:vault|lease)://"
+FOREIGN: Final = re.compile(
+    r"(?P<avp>\A<path:[^>]+>\Z|<path:[^<>\s#]+#[^<>]+>)"
+    r"|\A(?P<bank>(?:>>vault:|vault:(?!//))[^\s#]+#\S+)\Z"
+    r"|\$\{(?P<bank_inline>(?:>>)?vault:(?!//)[^\s#{}]+#[^\s{}]+)\}"
+    r"|\A(?P<vals>ref\+(?:vault|openbao)://\S+)\Z"
+)
+"""References for argocd-vault-plugin, bank-vaults and vals, which are refused where they are to be applied."""
 _COPY: Final = r'"(?:data|stringData)":\s*\{\s*"'
 _NAMED: Final = 10
 _LONGEST: Final = 80
@@ -46,7 +53,7 @@ def objects(tree: Tree) -> Iterator[Tree]:
 def plaintext(tree: Object) -> Iterator[str]:
     """The fields of a `v1/Secret` that hold a value for all to read.
 
-    None of an empty one or of a service account token, which the cluster fills in; no reference to a store; no ciphertext.
+    None of an empty one or of a service account token, which the cluster fills in; no reference to a store, of whatever tool; no ciphertext.
     """
     if (tree.get("apiVersion"), tree.get("kind")) != ("v1", "Secret") or tree.get("type") == _TOKEN:
         return
@@ -79,7 +86,9 @@ def listed(names: Iterable[str]) -> str:
 
 
 def _hidden(leaf: Leaf) -> bool:
-    return _encrypted(leaf) or (isinstance(leaf, str) and re.search(_REFERENCE, leaf) is not None)
+    if not isinstance(leaf, str):
+        return _encrypted(leaf)
+    return _encrypted(leaf) or re.search(_REFERENCE, leaf) is not None or FOREIGN.search(leaf) is not None
 
 
 def _encrypted(leaf: Leaf) -> bool:

@@ -32,7 +32,7 @@ class PlaintextSecretError(ManifestError):
 
 
 class VariablesError(ManifestError):
-    usual_hint = "the agent does not substitute these: write the values, or commit the output of the tool that does"
+    usual_hint = "set them with spec.substitute, write the values, or commit the output of the tool that sets them"
 
 
 class DisclosedError(ManifestError):

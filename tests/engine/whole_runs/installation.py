@@ -290,6 +290,7 @@ class Installation(Surroundings):
                     each()
                 await rounds.between(run)
             self._state = outcome.state
+            self._rotated |= outcome.left_of(run.rotated)
             return outcome
         finally:
             self._watching.end(UID)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from agent.api import names
 from testbed import agent as agents
 from testbed.controlplane import ControlPlane
+from testbed.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -167,3 +169,23 @@ def test_keys_on_a_disk_are_a_failure(checked: Any, tmp_path: Path):
     file.write_text("{}")
     _, lines = checked("--operator-file", str(file), "--memory-dir", "/proc/sys")
     assert lines["memory", "/proc/sys"]["result"] == "failed"
+
+
+def test_a_git_server_is_looked_for_by_the_operators_proxy(checked: Any, tmp_path: Path):
+    file, login = tmp_path / "operator.yaml", tmp_path / "login"
+    login.write_text("agent:p:w-canary\n")
+
+    def found() -> tuple[str, str]:
+        lines = checked("--operator-file", str(file), "--memory-dir", "/dev/shm")[1]
+        return lines["Git server", "127.0.0.1"]["result"], json.dumps(list(lines.values()))
+
+    with Proxy("agent:p:w-canary") as proxy, socket.create_server(("127.0.0.1", 0)) as server:
+        host = f"127.0.0.1:{server.getsockname()[1]}"
+        git = {"allowedHosts": [host], "proxy": {"url": proxy.url, "credentialsFile": str(login)}}
+        file.write_text(json.dumps({"git": git}))
+        result, said = found()
+        assert (result, f"by {proxy.url}" in said, proxy.asked) == ("ok", True, [host])
+        login.write_text("agent:other-canary\n")
+        result, said = found()
+        assert (result, "another user name and password" in said, "canary" in said) == ("failed", True, False)
+    assert found()[0] == "failed"

@@ -6,7 +6,9 @@ import asyncio
 import random
 import time
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
+from agent.adapters import proxies
 from agent.adapters.vault.store import Store
 from agent.cli.files import memory
 from agent.cli.installation.checks import findings
@@ -22,10 +24,14 @@ if TYPE_CHECKING:
 
     from agent.api.operator import OperatorSettings
     from agent.api.operator import Store as StoreSettings
+    from agent.api.proxies import Proxy
 
 _SECONDS: Final = 10.0
 _MOST_POLICIES: Final = 16
-_HTTPS, _SSH = 443, 22
+_HTTPS, _HTTP, _SSH = 443, 80, 22
+_OPENED: Final = 200
+_STATUS_LINE: Final = 256
+"""Bytes of a proxy's answer that are looked at."""
 
 
 async def of(operator_file: Path, memory_dir: Path, namespace: str) -> AsyncGenerator[Finding]:
@@ -38,7 +44,7 @@ async def of(operator_file: Path, memory_dir: Path, namespace: str) -> AsyncGene
     yield Finding("operator's file", str(operator_file), Result.OK, "is valid")
     yield _memory(memory_dir)
     asked = [_store(name, store, namespace) for name, store in settings.stores.items()]
-    for finding in await asyncio.gather(*asked, *(_host(host) for host in _hosts(settings))):
+    for finding in await asyncio.gather(*asked, *(_host(host, settings.git.proxy) for host in _hosts(settings))):
         yield finding
 
 
@@ -80,19 +86,43 @@ def _hosts(settings: OperatorSettings) -> list[tuple[str, tuple[int, ...]]]:
     return found
 
 
-async def _host(at: tuple[str, tuple[int, ...]]) -> Finding:
+async def _host(at: tuple[str, tuple[int, ...]], proxy: Proxy | None) -> Finding:
     host, ports = at
     causes: list[str] = []
     for port in ports:
+        through = proxy.of(host) if proxy is not None and port != _SSH else ""
         try:
             async with asyncio.timeout(_SECONDS):
-                _, writer = await asyncio.open_connection(host.strip("[]"), port)
-            writer.close()
+                if proxy is not None and through:
+                    await _connect_by(proxy, host, port)
+                else:
+                    _, writer = await asyncio.open_connection(host.strip("[]"), port)
+                    writer.close()
+        except AgentError as error:
+            return findings.of_error("Git server", host, error)
         except TimeoutError:
             causes.append(f"port {port}: no answer")
         except OSError as error:
             causes.append(f"port {port}: {system.cause(error)}")
         else:
-            return Finding("Git server", host, Result.OK, f"accepts connections on port {port}")
+            by = f" by {through}" if through else ""
+            return Finding("Git server", host, Result.OK, f"accepts connections on port {port}{by}")
     cure = "check the name, DNS, and policies for traffic that leaves the cluster"
     return Finding("Git server", host, Result.FAILED, "; ".join(causes), cure)
+
+
+async def _connect_by(proxy: Proxy, host: str, port: int) -> None:
+    """Have the operator's proxy open a connection. Raises SourceUnavailableError where it refuses, and OSError where it is away."""
+    url, shown = proxies.request(proxy, host)
+    at = urlsplit(url or "")
+    reader, writer = await asyncio.open_connection(at.hostname, at.port or _HTTP)
+    try:
+        headers = {"Host": f"{host}:{port}", **(shown or {})}
+        lines = [f"CONNECT {host}:{port} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        writer.write("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
+        words = (await reader.read(_STATUS_LINE)).split(maxsplit=2)
+        status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+    finally:
+        writer.close()
+    if status != _OPENED:
+        raise proxies.refusal(status)

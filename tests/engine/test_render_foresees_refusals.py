@@ -203,6 +203,27 @@ async def test_a_host_that_the_operator_does_not_allow(tmp_path: Path, capsys: p
     assert (await user.render(application))[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("chart", "message"),
+    [
+        (
+            {"repository": "https://charts.example.com/stable", "name": "shop", "version": "1.0.0"},
+            "does not allow this repository of charts",
+        ),
+        ({"oci": "oci://ghcr.io/team/charts/shop", "version": "1.0.0"}, "does not allow this registry"),
+    ],
+)
+async def test_a_server_of_charts(
+    chart: dict[str, str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user = User(tmp_path, capsys, {"a.yaml": m.config()})
+    application = Installation(files={}, render={"helm": {"chart": chart}}).application
+    code, text = await user.render(application, {"git": HOSTS})
+    assert (code, message in text) == (1, True), text
+    allowed = {"git": HOSTS, "charts": {"allowedHosts": ["charts.example.com"]}, "oci": {"allowedHosts": ["ghcr.io"]}}
+    assert message not in (await user.render(application, allowed))[1]
+
+
 async def test_a_submodule_s_host_and_a_destination_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     user = User(tmp_path, capsys, {**MODULE, ".gitmodules": gitmodules(url="https://git.example.org/lib")})
     made = Installation(files={})

@@ -131,6 +131,14 @@ class TestOfARepository:
         with pytest.raises(SourceError, match="refuses the login, or asks for one"):
             await charts.find(asked, None)
 
+    async def test_a_repository_that_is_not_allowed_is_called_so(
+        self, liar: Liar, make_charts: Callable[..., Charts]
+    ) -> None:
+        with pytest.raises(SourceError, match="the operator does not allow this repository of charts") as caught:
+            await make_charts(http=["charts.example.com"]).find(self.asked(liar), LOGIN)
+        assert caught.value.facts["repository"] == f"http://{liar.host}/stable"
+        assert not liar.asked
+
     async def test_an_archive_elsewhere_is_asked_for_without_the_login_and_only_on_allowed_hosts(
         self, liar: Liar, served: dict[str, bytes], make_charts: Callable[..., Charts]
     ) -> None:

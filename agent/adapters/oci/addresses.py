@@ -43,6 +43,16 @@ def check(url: str, settings: Servers) -> Address:
     return Address(url, f"{scheme}://{asked}", host, repository)
 
 
+def check_charts(url: str, settings: Servers) -> None:
+    """Raises SourceError for a repository of charts that the operator does not allow."""
+    if not allows(url, settings):
+        raise SourceError(
+            "the operator does not allow this repository of charts",
+            hint="add the host to charts.allowedHosts in the operator's file",
+            repository=url,
+        )
+
+
 def allows(url: str, settings: Servers) -> bool:
     """Whether the agent may ask a server for this URL: HTTPS, or HTTP where the operator says so, without user, and an allowed host."""
     origin = origin_of(url)

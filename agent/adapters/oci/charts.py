@@ -74,6 +74,7 @@ class Charts:
         return FoundChart(digest, tag.replace("_", "+"))
 
     async def _listed(self, chart: ChartSource, login: GitCredential | None) -> FoundChart:
+        addresses.check_charts(chart.url, self._repositories)
         url = f"{chart.url.rstrip('/')}/index.yaml"
         async with (
             registry.in_time(self._repositories, chart.url),

@@ -90,3 +90,11 @@ def _unreachable(settings: OperatorSettings, application: Application) -> Iterat
                 _ = rule_for(settings.git.signatures, source.address)
         except (SourceError, ConfigError) as error:
             yield error.with_facts(source=name) if name else error
+    helm = application.spec.render.helm if application.spec.render is not None else None
+    try:
+        if helm is not None and helm.chart.oci is not None:
+            _ = registries.check(helm.chart.url, settings.oci)
+        elif helm is not None and helm.chart.repository is not None:
+            registries.check_charts(helm.chart.url, settings.charts)
+    except SourceError as error:
+        yield error

@@ -89,14 +89,15 @@ def test_a_chain_waits_link_by_link_and_each_starts_at_once(installation: Instal
     wait_until(lambda: stands(web), 60, "the whole chain")
     tenant.commit(files("2"))
     db.sync()
-    wait_until(lambda: tenant.get("configmaps", "web")["data"] == {"value": "2"}, 60, "the second commit everywhere")
     names = [f"ConfigMap {tenant.namespace}/{name}" for name in ("db", "api", "web")]
-    order = [
-        each["object"]
-        for each in tenant.audit()
-        if each.get("phase") == "outcome" and each.get("action") == "update" and each.get("object") in names
-    ]
-    assert order == names
+
+    def updated() -> list[str]:
+        done = (each for each in tenant.audit() if (each["phase"], each.get("action")) == ("outcome", "update"))
+        return [each["object"] for each in done if each.get("object") in names]
+
+    wait_until(lambda: len(updated()) == len(names), 60, "the second commit everywhere")
+    assert updated() == names
+    assert tenant.data("web") == {"value": "2"}
 
 
 def test_a_commit_that_leaves_a_dependency_is_said_for_those_that_wait_for_it(tenant: Tenant) -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from agent.adapters.kubernetes.membership import Membership, Terms, boot_time
 from agent.values.errors import LeaseLostError
 
-QUICK = Terms(duration=2, renew=0.2, safe=1.2)
+QUICK = Terms(duration=4, renew=0.2, safe=2.4)
 
 
 class Clock:

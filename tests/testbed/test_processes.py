@@ -97,5 +97,7 @@ def test_nothing_outlives_its_parent(number: signal.Signals) -> None:
     wait_until(lambda: not Path(folder).exists(), 15, "folder gone")
 
 
-def test_free_ports_stay_out_of_the_range_of_outgoing_connections() -> None:
-    assert all(20_000 <= free_port() < 32_000 for _ in range(20))
+def test_free_ports_are_given_once_and_stay_out_of_the_range_of_outgoing_connections() -> None:
+    ports = [free_port() for _ in range(500)]
+    assert len(set(ports)) == len(ports)
+    assert all(20_000 <= port < 32_000 for port in ports)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agent.controllers.watching import Watching
     from agent.engine.causes import Trigger
     from agent.engine.outcome import Outcome
+    from agent.engine.pipeline import Looked
     from agent.engine.ports import Ports
     from agent.values.ids import ObjectId
 
@@ -97,27 +98,32 @@ class Runs:
         return outcome
 
     async def _rounds(self, managed: ManagedApplication, run: Run) -> Outcome:
-        """Round after round: what takes long is waited for in between, without any room."""
-        while (outcome := await self._with_room(managed, run)).between:
-            del outcome  # what it leads to goes where others need the room
-            await rounds.between(run)
-        return outcome
+        """Round after round: what takes long is waited for in between, without any room, and so is Git."""
+        from agent.engine import pipeline  # noqa: PLC0415  # loaded by `make`
 
-    async def _with_room(self, managed: ManagedApplication, run: Run) -> Outcome:
+        while True:
+            looked = await pipeline.look(run, managed.state.outline)
+            outcome = await self._with_room(managed, run, looked)
+            if not outcome.between:
+                return outcome
+            del looked, outcome  # what they lead to goes where others need the room
+            await rounds.between(run)
+
+    async def _with_room(self, managed: ManagedApplication, run: Run, looked: Looked) -> Outcome:
         """The walk with as much memory as it needs; where that is more than is known, a second time, with nothing left of what was kept."""
         try:
-            return await self._walk(managed, run, whole=False)
+            return await self._walk(managed, run, looked, whole=False)
         except LargerError:
             managed.forget_manifests()
             self.rooms.leave(managed.id.uid)
-        return await self._walk(managed, run, whole=True)
+        return await self._walk(managed, run, looked, whole=True)
 
-    async def _walk(self, managed: ManagedApplication, run: Run, *, whole: bool) -> Outcome:
+    async def _walk(self, managed: ManagedApplication, run: Run, looked: Looked, *, whole: bool) -> Outcome:
         from agent.engine import pipeline  # noqa: PLC0415  # loaded by `make`
 
         async with self.rooms.room(managed, whole=whole) as room:
             run.fence.check()
-            outcome = await pipeline.reconcile(replace(run, room=room), managed.state)
+            outcome = await pipeline.reconcile(replace(run, room=room), managed.state, looked)
             if managed.fence is run.fence:
                 managed.state = outcome.state
             return outcome

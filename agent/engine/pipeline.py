@@ -5,7 +5,7 @@ commit ─▶ documents ─▶ sealed merge ─▶ stale objects ─▶ opened, 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agent.api import names
@@ -50,17 +50,40 @@ if TYPE_CHECKING:
     from agent.engine.live import LiveFact
     from agent.engine.polling import Observed
     from agent.engine.results import Result
+    from agent.engine.several import Origin
     from agent.engine.state import State
     from agent.manifests.kinds import Kinds
-    from agent.values.ids import ObjectId
+    from agent.values.ids import ObjectId, Revision
 
 
-async def reconcile(run: Run, state: State) -> Outcome:
-    """One run. What stops it is its outcome: the cluster away, the audit trail not writable. Raises LeaseLostError, LargerError."""
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a round knows before it reads anything: the kinds, the commit that was checked, or why there is none, and its sources."""
+
+    kinds: Kinds
+    checked: Revision | None
+    unread: tuple[Problem, ...]
+    given: Sequence[Origin]
+
+
+async def look(run: Run, state: State) -> Looked:
+    """Ask Git, however long that takes: no manifest is needed, so the outline of a `state` will do. Raises AgentError.
+
+    What ran to its end is recorded first of all, and what an earlier round waited for.
+    """
+    run.rounds.begin()
+    kinds = await run.ports.target.kinds(fresh=run.rounds.defines or not run.triggers <= OF_GIT)
+    await recording.note(run, run.rounds.take_waited(), kinds)
+    await endings.note(run, kinds)
+    state, given = await commits.check(run, state)
+    return Looked(kinds, state.checked, state.unread, given)
+
+
+async def reconcile(run: Run, state: State, looked: Looked) -> Outcome:
+    """One round. What stops it is its outcome: the cluster away, the audit trail not writable. Raises LeaseLostError, LargerError."""
+    kinds, state = looked.kinds, replace(state, checked=looked.checked, unread=looked.unread)
     try:
-        kinds = await _begin(run)
-        state, given = await commits.check(run, state)
-        state, files = await commits.read(run, await gating.ask(run, state), kinds, given)
+        state, files = await commits.read(run, await gating.ask(run, state), kinds, looked.given)
         state, desired = await commits.compile_read(run, state, kinds, files)
         run.room.settle()
         if desired is None:
@@ -69,7 +92,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
             return Outcome(state, same.desired, seen=same.seen)
         state, run = replace(state, settled=None), replace(run, revision=desired.revision)
         seen = await polling.observe(run, desired.everything, kinds)
-        desired, looked = await recovering.check(run, _warned(desired, seen), seen.live, kinds)
+        desired, there = await recovering.check(run, _warned(desired, seen), seen.live, kinds)
         if recovering.waits(desired):
             return Outcome(state, desired, desired.problems, seen=seen.kinds)
         await releasing.note(run, desired.objects, seen.live, kinds)
@@ -85,7 +108,7 @@ async def reconcile(run: Run, state: State) -> Outcome:
         # what a watch brings from here on may be of the next owner: its epoch is shown after what a write relies on was read
         live = run.ports.live.snapshot(run.application_id.uid)
         wanted = [desired.objects[key] for key in checked.opened.objects if key not in asked]
-        met = await adopting.existing(run, wanted, causes, kinds, looked)
+        met = await adopting.existing(run, wanted, causes, kinds, there)
         assembled = await assembling.assemble(run, desired, checked.opened, answers, digests, standing=met.standing)
         desired = await _holding(run, desired, assembled.failed)
         ready = {key: item for key, item in assembled.objects.items() if key not in desired.held}
@@ -105,15 +128,6 @@ async def reconcile(run: Run, state: State) -> Outcome:
         raise
     except AgentError as error:
         return Outcome(state, problems=(Problem(error),), stopped=True)
-
-
-async def _begin(run: Run) -> Kinds:
-    """What ran to its end is recorded first of all, and what an earlier round waited for."""
-    run.rounds.begin()
-    kinds = await run.ports.target.kinds(fresh=run.rounds.defines or not run.triggers <= OF_GIT)
-    await recording.note(run, run.rounds.take_waited(), kinds)
-    await endings.note(run, kinds)
-    return kinds
 
 
 async def _carry_out(  # noqa: PLR0917  # what is to be done, and by what it was planned

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from agent.desired.compiler import DesiredState
 from agent.desired.gate import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agent.desired.compiler import DesiredState
     from agent.engine.renderers import Rendered
     from agent.engine.settled import Settled
     from agent.manifests.documents import ParsedFile
@@ -126,6 +126,16 @@ class State:
         """Why nothing of a commit is read again, where that is so."""
         refused = self.refused
         return refused.problems if refused and (refused.commit, refused.generation) == (commit, generation) else ()
+
+    @property
+    def outline(self) -> State:
+        """The same as far as Git is asked for it."""
+        known = self.without_manifests
+        if self.compiled is None:
+            return known
+        desired = self.compiled.desired
+        outline = DesiredState(desired.revision, {}, held=desired.held, problems=desired.problems)
+        return replace(known, compiled=replace(self.compiled, desired=outline, desired_digests={}))
 
     @property
     def without_manifests(self) -> State:

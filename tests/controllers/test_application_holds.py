@@ -197,9 +197,13 @@ async def settle() -> None:
 
 
 def runs(monkeypatch, run) -> None:
-    async def reconcile(run_, state):
+    async def look(*_) -> None:
+        pass
+
+    async def reconcile(run_, state, _):
         return await run(run_, state) or Outcome(state)
 
+    monkeypatch.setattr(pipeline, "look", look)
     monkeypatch.setattr(pipeline, "reconcile", reconcile)
 
 

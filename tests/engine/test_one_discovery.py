@@ -127,7 +127,7 @@ async def reconcile(monkeypatch, objects: list[Desired], causes: set[str], *, go
         Fence(lambda: True, stands, lambda: 0.0, asyncio.Lock()),
         ledger,
     )
-    return target, await pipeline.reconcile(run, state)
+    return target, await pipeline.reconcile(run, state, await pipeline.look(run, state.outline))
 
 
 @pytest.mark.parametrize(("causes", "fresh"), [({"live"}, False), ({"interval"}, False), ({"spec"}, True)])

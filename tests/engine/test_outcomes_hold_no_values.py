@@ -16,8 +16,8 @@ async def test_no_value_is_reachable_from_what_a_run_came_to(monkeypatch) -> Non
     outcomes = []
     reconcile = pipeline.reconcile
 
-    async def kept(run, state):
-        outcomes.append(await reconcile(run, state))
+    async def kept(run, state, looked):
+        outcomes.append(await reconcile(run, state, looked))
         return outcomes[-1]
 
     monkeypatch.setattr(pipeline, "reconcile", kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from whole_runs import endings
@@ -176,6 +176,52 @@ async def test_who_waits_for_what_never_becomes_healthy_takes_no_room_of_others(
     assert [outcome.problems for outcome in outcomes] == [()] * len(greedy)
     assert [{result.action for result in outcome.results} for outcome in outcomes] == [{"create"}] * len(greedy)
     assert [len(outcome.results) for outcome in outcomes] == [11] * len(greedy)
+    assert len(world.slots._held) == 0
+
+
+class Unreachable:
+    """A Git server that answers late: once it is to go `on`."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self.reached, self.on = asyncio.Event(), asyncio.Event()
+        self.git = tenant.world.git
+        tenant.world.git = self  # pyright: ignore[reportAttributeAccessIssue]
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.git, name)
+
+    async def head(self, *asked: Any) -> str:
+        self.reached.set()
+        await self.on.wait()
+        return await self.git.head(*asked)
+
+
+@pytest.mark.parametrize(("namespaces", "files", "theirs"), WAITING.values(), ids=WAITING)
+async def test_who_waits_for_a_git_server_takes_no_room_of_others(
+    namespaces: list[str], files: dict[str, str], theirs: dict[str, str]
+):
+    gc.collect()
+    before = len(_alive())
+    world = World()
+    files = {"a.yaml": files["a.yaml"]}
+    greedy, other = [world.tenant(name, files) for name in namespaces], world.tenant("other", theirs)
+    for each in greedy:
+        assert (await each.run()).problems == ()
+        each.world.push({**files, "b.yaml": m.config("b")})
+    still = [Unreachable(each) for each in greedy]
+    async with asyncio.timeout(60):
+        runs = [asyncio.create_task(each.run()) for each in greedy]
+        await asyncio.gather(*(each.reached.wait() for each in still))
+        assert (await other.run()).problems == ()
+        assert world.rooms.sizes["running"] == 0
+        for each in (*greedy, other):
+            each.managed.forget_manifests()
+        gc.collect()
+        assert len(_alive()) == before
+        for each in still:
+            each.on.set()
+        outcomes = await asyncio.gather(*runs)
+    assert [[result.id.name for result in outcome.results] for outcome in outcomes] == [["b"]] * len(greedy)
     assert len(world.slots._held) == 0
 
 

@@ -33,8 +33,9 @@ from agent.engine.ports import Ports
 from agent.engine.rooms import Room
 from agent.engine.shards import HEAD, Codec
 from agent.engine.state import State
-from agent.values.errors import LeaseLostError
+from agent.values.errors import AgentError, LeaseLostError
 from agent.values.ids import IN_CLUSTER, ApplicationId, ObjectId, RunId
+from agent.values.problems import Problem
 from agent.values.tree import get_object
 from whole_runs import manifests
 from whole_runs.ran import Ran
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from agent.api.operator import OperatorSettings
     from agent.controllers.fights import Fight
     from agent.engine.record import ApplicationRecord
-    from agent.values.problems import Problem
 
 _TURNS = 12
 """In so many turns of the loop every watch has delivered what there is."""
@@ -284,7 +284,7 @@ class Installation(Surroundings):
         self._watching.begin(UID)
         try:
             run = self._run(triggers)
-            while (outcome := await pipeline.reconcile(replace(run, room=Room()), self._state)).between:
+            while (outcome := await self._round(run)).between:
                 self._state = outcome.state
                 for each in self.between:
                     each()
@@ -294,6 +294,15 @@ class Installation(Surroundings):
             return outcome
         finally:
             self._watching.end(UID)
+
+    async def _round(self, run: Run) -> Outcome:
+        try:
+            looked = await pipeline.look(run, self._state.outline)
+        except LeaseLostError:
+            raise
+        except AgentError as error:
+            return Outcome(self._state, problems=(Problem(error),), stopped=True)
+        return await pipeline.reconcile(replace(run, room=Room()), self._state, looked)
 
     async def _observed(self, triggers: frozenset[Trigger], work: Awaitable[Outcome]) -> Ran:
         traffic, audit = self.traffic, self.audit.entries

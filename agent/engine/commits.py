@@ -92,7 +92,7 @@ async def read(run: Run, state: State, kinds: Kinds, given: Sequence[Origin]) ->
     `given` are its sources, where the check found them. What is parsed and verified stays in the state whatever becomes of the commit, so that trying it again costs little. Raises LimitError,
     and what the cluster raises.
     """
-    if run.ledger.record.generation != run.application.generation:
+    if not run.rounds.resumed and run.ledger.record.generation != run.application.generation:
         state = replace(state, verified={}, untaken={})
     known, commit = _known(run, state), state.checked
     if state.unread or state.gate.closed or commit is None or (known is not None and not run.checks_source):

@@ -14,6 +14,7 @@ from agent.engine.assembling import Assembled
 from agent.engine.causes import Cause, Why
 from agent.engine.changes import HookRun, Step
 from agent.engine.record import ASKED, BEGUN, DUE, ObjectRecord, Runs
+from agent.engine.rounds import Event
 from agent.manifests import endings as runs_to_end
 from agent.manifests import hooks, ownership
 from agent.values.errors import AgentError, ChartError, HeldError, HookFailedError
@@ -103,13 +104,18 @@ async def decide(  # noqa: PLR0917  # what is there, what is asked for, and what
     applied = {key: _applied(key, assembled, record) for key in (*desired.objects, *asked)}
     fresh = contents(run.fingerprints.desired, application, applied, asked)
     found = {key: run.rounds.contents.setdefault(key, each) for key, each in fresh.items()}
+    moved = [key for key in asked if fresh[key] != found[key]]  # the next run looks at these again
+    event = run.rounds.event = run.rounds.event or Event(
+        installing=not releases.stands(live, application, but=desired.hooks, met=met),
+        unrecorded=record.newest is None,
+    )
     release = _Release(
         record,
         live,
         found,
-        digests,
-        await _proofs(run, {key: found[key] for key in asked if key in live}, kinds) if record.newest is None else {},
-        installing=not releases.stands(live, application, but=desired.hooks, met=met),
+        {**digests, **dict.fromkeys(moved, "")},
+        await _proofs(run, {key: found[key] for key in asked if key in live}, kinds) if event.unrecorded else {},
+        event,
         spaces={
             name: await endings.namespace_uid(run, kinds, name) for name in sorted({key.namespace for key in asked})
         },
@@ -202,13 +208,17 @@ class _Release:
     contents: Mapping[ObjectId, str]
     digests: Mapping[ObjectId, str]
     proofs: Mapping[ObjectId, str]
-    installing: bool
+    event: Event
     spaces: Mapping[str, str]
+
+    @property
+    def installing(self) -> bool:
+        return self.event.installing
 
     @property
     def adopting(self) -> bool:
         """It stands, and nothing says that anything of it was ever applied by this Application."""
-        return not self.installing and self.record.newest is None
+        return not self.installing and self.event.unrecorded
 
     def runs(self, key: ObjectId) -> Runs:
         known = self.record.ran.get(key, Runs("", {}))

@@ -147,7 +147,7 @@ async def _carry_out(  # noqa: PLR0917  # what is to be done, and by what it was
     pruned = await _pruned(run, desired, changes, applied, live, kinds)
     await polling.follow(run, desired.everything, kinds)
     state = await recording.remember(run, state, desired, changes, [*applied, *pruned], kinds=kinds)
-    if not changes.empty or pruned:
+    if run.rounds.resumed or not changes.empty or pruned:
         await run.ports.audit.checkpoint(run.id)
     results = run.rounds.all_results([*applied, *pruned])
     problems = (*desired.problems, *run.rounds.problems, *problems, *_problems(changes, results))

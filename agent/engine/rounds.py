@@ -42,6 +42,14 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """For what hooks run: whether the release is installed, and whether nothing was recorded of it, when the run began."""
+
+    installing: bool
+    unrecorded: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Made:
     """Values that templates made up in a run, when they are renewed, and those that stood `before`."""
 
@@ -60,7 +68,7 @@ class Rounds:
 
     `results` are of steps that were made, without facts and records, `changes` what the audit trail and the status say of these, and `causes` why
     others are still to be made, where the record does not say it. `hooked` are hooks and what they need, by their phase: whether each goes
-    once that is over. `hooks` are the objects of hooks that are waited for, `contents` what hooks run for. `made` has values that were
+    once that is over. `hooks` are the objects of hooks that are waited for, `contents` and `event` what hooks run for. `made` has values that were
     made up, by their bundle. `since` is when each object was waited for first, in seconds of the monotonic clock, `hooks_until` how long
     hooks are. `waits` is what the next round waits for; a round that leaves some is over. `waited` is then to be recorded. `resumed`: this is not the first round.
     """
@@ -72,6 +80,7 @@ class Rounds:
     hooked: dict[tuple[ObjectId, Phase], bool] = field(default_factory=dict["tuple[ObjectId, Phase]", bool])
     hooks: dict[ObjectId, LiveFact] = field(default_factory=dict["ObjectId", "LiveFact"])
     contents: dict[ObjectId, str] = field(default_factory=dict["ObjectId", str])
+    event: Event | None = None
     made: dict[frozenset[str], Made] = field(default_factory=dict[frozenset[str], Made])
     since: dict[ObjectId, float] = field(default_factory=dict["ObjectId", float])
     hooks_until: float | None = None

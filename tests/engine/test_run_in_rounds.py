@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from test_run_generated import plain
+from test_run_revisions import LAYERS, SEALED
 from whole_runs import manifests as m
 from whole_runs.endings import finish, job
 from whole_runs.hooks import SECRET, SETTINGS, VALUES, chart, hook
@@ -24,6 +25,17 @@ if TYPE_CHECKING:
 
 WAITED, FIRST = "Job/migrate", "Deployment/first"
 MIGRATE = m.workload("migrate", "db", annotations={"wave": "25"}, kind="Job")
+DEPLOYMENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: first, annotations: {signet-gitops.dev/wave: "24"}}
+spec:
+  selector: {matchLabels: {app: first}}
+  template:
+    metadata: {labels: {app: first}}
+    spec: {containers: [{name: a, image: "{{ .Values.image }}"}]}
+"""
+LATER = SETTINGS.replace("settings}", 'settings, annotations: {signet-gitops.dev/wave: "26"}}')
 
 
 @pytest.fixture(params=[False, True], ids=["kept", "forgotten"])
@@ -180,6 +192,32 @@ async def test_what_a_commit_leaves_out_goes_once_in_the_end(begun) -> None:
     assert [reason for reason in ran.messages if reason.startswith("Applied")] == [
         f"Applied: 2 objects applied, revision {ran.status.revision}: Job.batch shop/migrate, ConfigMap shop/a"
     ]
+
+
+async def test_what_a_round_wrote_is_followed_by_a_checkpoint_where_the_last_one_finds_nothing_left(begun) -> None:
+    files = {
+        "a.yaml": m.workload("first", annotations={"wave": "24"}),
+        "c.yaml": m.config(annotations={"wave": "26"}),
+    }
+    world = begun(Installation(files=files))
+    await first_run(world)
+    world.edit("ConfigMap/a", "data", "more", to="added")
+    world.push({**files, "a.yaml": m.workload("first", annotations={"wave": "24"}, image="web:2")})
+    after(world, 30, lambda: world.replace("ConfigMap/a", lambda tree: tree["data"].pop("more")))
+    before = world.audit.checkpoints
+    ran = await world.run()
+    assert (ran.problems, ran.writes) == ([], ["apply Deployment/first"])
+    assert world.audit.checkpoints == before + 1
+
+
+async def test_what_was_verified_is_recorded_behind_a_wait(begun) -> None:
+    files = {**SEALED, "prod/job.yaml": MIGRATE.replace("db", "x"), "prod/w.yaml": m.workload()}
+    world = begun(Installation(files=files, layers=LAYERS))
+    after(world, 30, lambda: finish(world, WAITED))
+    assert (await world.run()).problems == []
+    world.push({**files, "prod/c.yaml": m.config("c")})
+    ran = await world.run()
+    assert (ran.writes, ran.opened) == (["apply ConfigMap/c"], [])
 
 
 async def test_what_failed_is_not_tried_again_by_the_same_run(begun) -> None:
@@ -357,3 +395,25 @@ async def test_a_value_that_is_rotated_while_a_hook_runs_does_not_run_it_again_i
     assert cluster.ran == ["Job/first", "Job/long"]
     ran_for = made._stored().ran[made.key("Job/long")].endings
     assert ran_for == {made.value("Job/long", "metadata", "annotations", ANNOTATION_HOOK): "Complete"}
+    cluster.ends.clear()
+    assert await made.probe() is None
+    assert (await made.run()).writes == ["delete Job/first", "apply Job/first", "delete Job/long", "apply Job/long"]
+    assert (await made.run()).quiet
+
+
+async def test_an_installation_is_one_until_its_last_round(begun, renderers: RenderPort) -> None:
+    files = chart(first=DEPLOYMENT, later=LATER, job=hook("migrate", "post-install,pre-upgrade"))
+    made, _ = chart_world(renderers, files)
+    after(begun(made), 30, lambda: stand(made, FIRST, 1))
+    ran = await made.run()
+    assert (ran.problems, ran.writes) == ([], [f"apply {FIRST}", "apply ConfigMap/settings", f"apply {WAITED}"])
+    assert (await made.run()).quiet
+
+
+async def test_that_hooks_do_not_run_over_what_stands_is_said_behind_a_wait(begun, renderers: RenderPort) -> None:
+    made, cluster = chart_world(renderers, chart(first=DEPLOYMENT, later=LATER, job=hook("migrate", "pre-upgrade")))
+    made.server.create(m.tree(DEPLOYMENT.replace("{{ .Values.image }}", "web:0")), "helm")
+    after(begun(made), 30, lambda: stand(made, FIRST, 1))
+    ran = await made.run()
+    assert (ran.problems, ran.warnings, cluster.ran) == ([], ["Chart"], [])
+    assert (await made.run()).quiet

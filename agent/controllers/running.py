@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from agent.controllers import deletion, holding
 from agent.engine import rounds
 from agent.engine.context import Run
+from agent.engine.outcome import Outcome
 from agent.engine.rooms import LargerError
-from agent.values.errors import ForeignNamespaceError
+from agent.values.errors import AgentError, ForeignNamespaceError, LeaseLostError
 from agent.values.ids import RunId
+from agent.values.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from agent.controllers.tasks import Shares
     from agent.controllers.watching import Watching
     from agent.engine.causes import Trigger
-    from agent.engine.outcome import Outcome
     from agent.engine.pipeline import Looked
     from agent.engine.ports import Ports
     from agent.values.ids import ObjectId
@@ -98,16 +99,21 @@ class Runs:
         return outcome
 
     async def _rounds(self, managed: ManagedApplication, run: Run) -> Outcome:
-        """Round after round: what takes long is waited for in between, without any room, and so is Git."""
+        """Round after round: what takes long is waited for in between, without any room, and so is Git. What stops that is the outcome, too."""
         from agent.engine import pipeline  # noqa: PLC0415  # loaded by `make`
 
-        while True:
-            looked = await pipeline.look(run, managed.state.outline)
-            outcome = await self._with_room(managed, run, looked)
-            if not outcome.between:
-                return outcome
-            del looked, outcome  # what they lead to goes where others need the room
-            await rounds.between(run)
+        try:
+            while True:
+                looked = await pipeline.look(run, managed.state.outline)
+                outcome = await self._with_room(managed, run, looked)
+                if not outcome.between:
+                    return outcome
+                del looked, outcome  # what they lead to goes where others need the room
+                await rounds.between(run)
+        except LeaseLostError:
+            raise
+        except AgentError as error:
+            return Outcome(managed.state, problems=(Problem(error),), stopped=True)
 
     async def _with_room(self, managed: ManagedApplication, run: Run, looked: Looked) -> Outcome:
         """The walk with as much memory as it needs; where that is more than is known, a second time, with nothing left of what was kept."""

@@ -29,6 +29,8 @@ async def check(
 ) -> tuple[DesiredState, Mapping[ObjectId, Object | None] | None]:
     """The desired state, all of it held where something of it has to be handed over first; and what stands of it, if that was read."""
     await recording.note_loss(run, live)
+    if run.rounds.resumed:
+        return desired, None  # the first round found out
     run.ledger.recovered = frozenset()
     if run.ledger.record.newest is not None:
         return desired, None

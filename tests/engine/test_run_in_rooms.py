@@ -179,6 +179,19 @@ async def test_who_waits_for_what_never_becomes_healthy_takes_no_room_of_others(
     assert len(world.slots._held) == 0
 
 
+async def test_an_outage_between_two_rounds_ends_the_run_as_one_within_a_round_does():
+    tenant = World().tenant("shop", waiting(m.config("a")))
+    still = Standstill(tenant)
+    tenant.world.tasks = still  # pyright: ignore[reportAttributeAccessIssue]
+    async with asyncio.timeout(60):
+        running = asyncio.create_task(tenant.run())
+        await still.reached.wait()
+        tenant.world.traffic.away = True
+        still.on.set()
+        outcome = await running
+    assert (outcome.stopped, [each.error.reason for each in outcome.problems]) == (True, ["ClusterUnavailable"])
+
+
 class Unreachable:
     """A Git server that answers late: once it is to go `on`."""
 

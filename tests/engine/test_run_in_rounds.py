@@ -220,6 +220,21 @@ async def test_what_was_verified_is_recorded_behind_a_wait(begun) -> None:
     assert (ran.writes, ran.opened) == (["apply ConfigMap/c"], [])
 
 
+async def test_what_people_added_to_what_is_taken_over_stays_in_every_round(begun) -> None:
+    files = {
+        "a.yaml": m.workload("first", annotations={"wave": "24"}),
+        "c.yaml": m.config(annotations={"wave": "26"}),
+    }
+    world = begun(Installation(files=files))
+    await first_run(world)
+    world.lose_cluster(key=True)
+    world.edit("ConfigMap/a", "data", "more", to="added")
+    assert (await world.run()).problems == []
+    ran = await world.run()
+    assert (ran.writes, [each.reason for each in ran.status.warnings]) == ([], ["Additions"])
+    assert world.value("ConfigMap/a", "data", "more") == "added"
+
+
 async def test_what_failed_is_not_tried_again_by_the_same_run(begun) -> None:
     world = begun(
         Installation(

@@ -120,6 +120,10 @@ class ManagedApplication:
     def forget_manifests(self) -> None:
         """Keep of the last run what a status is made of: the next one reads the manifests again."""
         self.state = self.state.without_manifests
+        self.forget_outcome()
+
+    def forget_outcome(self) -> None:
+        """The same of the last run alone, while another one has a state of its own already."""
         if self.outcome is not None:
             desired = self.outcome.desired
             self.outcome = replace(self.outcome, state=self.state, desired=desired.outline if desired else None)

@@ -132,4 +132,6 @@ class Runs:
             outcome = await pipeline.reconcile(replace(run, room=room), managed.state, looked)
             if managed.fence is run.fence:
                 managed.state = outcome.state
+                if outcome.between:
+                    managed.forget_outcome()
             return outcome

@@ -179,6 +179,24 @@ async def test_who_waits_for_what_never_becomes_healthy_takes_no_room_of_others(
     assert len(world.slots._held) == 0
 
 
+async def test_what_the_run_before_came_to_is_not_kept_while_another_one_waits():
+    gc.collect()
+    before = len(_alive())
+    tenant = World().tenant("shop", {"a.yaml": m.config("a")})
+    tenant.managed.outcome = await tenant.run()
+    tenant.world.push(waiting(m.config("a", "2")))
+    still = Standstill(tenant)
+    tenant.world.tasks = still  # pyright: ignore[reportAttributeAccessIssue]
+    async with asyncio.timeout(60):
+        running = asyncio.create_task(tenant.run())
+        await still.reached.wait()
+        gc.collect()
+        assert len(_alive()) == before + 2
+        endings.finish(tenant.world, "Job/gate")
+        still.on.set()
+        assert (await running).problems == ()
+
+
 async def test_an_outage_between_two_rounds_ends_the_run_as_one_within_a_round_does():
     tenant = World().tenant("shop", waiting(m.config("a")))
     still = Standstill(tenant)

@@ -113,7 +113,7 @@ class Runs:
         except LeaseLostError:
             raise
         except AgentError as error:
-            return Outcome(managed.state, problems=(Problem(error),), stopped=True)
+            return run.rounds.ended(Outcome(managed.state, problems=(Problem(error),), stopped=True))
 
     async def _with_room(self, managed: ManagedApplication, run: Run, looked: Looked) -> Outcome:
         """The walk with as much memory as it needs; where that is more than is known, a second time, with nothing left of what was kept."""

@@ -164,7 +164,7 @@ def _entry(
         revision=cut(str(revision or "")),
         started_at=durations.timestamp(started),
         finished_at=durations.timestamp(now),
-        result="succeeded" if not failed else "partial" if outcome.desired else "failed",
+        result="succeeded" if not failed else "partial" if outcome.desired or outcome.results else "failed",
         cause=_cause(outcome, causes),
         subject=excerpt(revision.subject, _HEADLINE) if revision else "",
         author=excerpt(revision.author, _HEADLINE) if revision else "",

@@ -376,7 +376,7 @@ async def _settle(
             late = HeldError("not ready in time for the next wave", object=key, seconds=int(limit))
             waits[key] = rounds.Wait(done, run.rounds.since.setdefault(key, now) + limit, late)
     errors = await rounds.wait(run, waits)
-    return {key: replace(results[key], action="wait", error=error) for key, error in errors.items()}
+    return {key: rounds.too_late(results[key], error) for key, error in errors.items()}
 
 
 async def _is_ready(run: Run, resource: Resource | None, key: ObjectId, uid: str) -> bool:

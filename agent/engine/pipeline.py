@@ -87,7 +87,7 @@ async def reconcile(run: Run, state: State, looked: Looked) -> Outcome:
         state, desired = await commits.compile_read(run, state, kinds, files)
         run.room.settle()
         if desired is None:
-            return Outcome(state, None, commits.untaken(state))
+            return run.rounds.ended(Outcome(state, None, commits.untaken(state)))
         if (same := settled.again(run, state, kinds)) is not None:
             return Outcome(state, same.desired, seen=same.seen)
         state, run = replace(state, settled=None), replace(run, revision=desired.revision)
@@ -127,7 +127,7 @@ async def reconcile(run: Run, state: State, looked: Looked) -> Outcome:
     except LeaseLostError:
         raise
     except AgentError as error:
-        return Outcome(state, problems=(Problem(error),), stopped=True)
+        return run.rounds.ended(Outcome(state, problems=(Problem(error),), stopped=True))
 
 
 async def _carry_out(  # noqa: PLR0917  # what is to be done, and by what it was planned

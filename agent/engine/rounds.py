@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from agent.engine.causes import Cause
+from agent.values.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from agent.engine.changes import Change, ChangeSet, Step
     from agent.engine.context import Run
     from agent.engine.live import LiveFact
+    from agent.engine.outcome import Outcome
     from agent.engine.results import Result
     from agent.manifests.hooks import Phase
     from agent.values.errors import AgentError
     from agent.values.ids import ObjectId
-    from agent.values.problems import Problem
     from agent.values.secret import Secret
 
 PATIENCE: Final = 10.0
@@ -147,6 +148,16 @@ class Rounds:
         waited, self.waited = self.waited, []
         return waited
 
+    def ended(self, outcome: Outcome) -> Outcome:
+        """An outcome that ends the run before its time, with what came of the rounds before."""
+        failures = (Problem(each.error, each.id) for each in self.results.values() if each.error is not None)
+        return replace(
+            outcome,
+            problems=(*outcome.problems, *self.problems, *failures),
+            changes=(*self.changes.values(),),
+            results=self.all_results(()),
+        )
+
     def all_changes(self, changes: ChangeSet) -> tuple[Change, ...]:
         """Of all rounds, this one the last."""
         return (*{**self.changes, **{each.object: each for each in changes}}.values(),)
@@ -168,8 +179,13 @@ async def wait(run: Run, waits: Mapping[ObjectId, Wait]) -> dict[ObjectId, Agent
 async def between(run: Run) -> None:
     """Wait for what the last round left, before the next one begins. Raises LeaseLostError, and what the cluster raises."""
     late = await _wait(run, run.rounds.waits, math.inf)
-    for key, error in late.items():
-        run.rounds.results[key] = replace(run.rounds.results[key], action="wait", error=error)
+    run.rounds.results |= {key: too_late(run.rounds.results[key], error) for key, error in late.items()}
+    run.rounds.waited = [each for each in run.rounds.waited if each.id not in late]
+
+
+def too_late(result: Result, error: AgentError) -> Result:
+    """Of an object that was not healthy in time. It is not recorded as applied, so that the next run waits for it again."""
+    return replace(result, action="wait", error=error, record=None)
 
 
 async def _wait(run: Run, waits: dict[ObjectId, Wait], patience: float) -> dict[ObjectId, AgentError]:

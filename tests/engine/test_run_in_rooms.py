@@ -208,6 +208,7 @@ async def test_an_outage_between_two_rounds_ends_the_run_as_one_within_a_round_d
         still.on.set()
         outcome = await running
     assert (outcome.stopped, [each.error.reason for each in outcome.problems]) == (True, ["ClusterUnavailable"])
+    assert [(each.action, each.id.name, each.wrote) for each in outcome.results] == [("create", "gate", True)]
 
 
 class Unreachable:

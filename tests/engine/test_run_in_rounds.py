@@ -432,3 +432,18 @@ async def test_that_hooks_do_not_run_over_what_stands_is_said_behind_a_wait(begu
     ran = await made.run()
     assert (ran.problems, ran.warnings, cluster.ran) == ([], ["Chart"], [])
     assert (await made.run()).quiet
+
+
+@pytest.mark.parametrize("limit", ["5s", "1m"])
+async def test_hooks_behind_what_was_not_healthy_in_time_wait_in_the_next_run_as_well(
+    begun, renderers: RenderPort, limit: str
+) -> None:
+    made, cluster = chart_world(renderers, chart(first=DEPLOYMENT, job=hook("migrate", "post-install,post-upgrade")))
+    made.application["spec"]["sync"] = {"timeout": limit}
+    begun(made)
+    assert f"Held {FIRST}" in (await made.run()).problems
+    stand(made, FIRST, 0)
+    assert f"Held {FIRST}" in (await made.run()).problems
+    assert cluster.ran == []
+    stand(made, FIRST, 1)
+    assert ((await made.run()).problems, cluster.ran) == ([], [WAITED])

@@ -16,7 +16,7 @@ from agent.values.ids import RunId
 from agent.values.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from agent.api.application import Application
     from agent.controllers.dependencies import Neighbours
@@ -83,14 +83,14 @@ class Runs:
             since=since,
         )
 
-    async def walk(self, managed: ManagedApplication, run: Run) -> Outcome:
-        """One run of the engine: it takes the state of the Application, and gives the next."""
+    async def walk(self, managed: ManagedApplication, run: Run, newer: Callable[[], bool]) -> Outcome:
+        """One run of the engine: it takes the state of the Application, and gives the next. What is `newer` is not kept waiting."""
         uid = managed.id.uid
         await deletion.keep_finalizer(run.ports.home, run.application)
         self.watching.begin(uid)
         self.neighbours.begins(uid)
         try:
-            outcome = await self._rounds(managed, run)
+            outcome = await self._rounds(managed, run, newer)
         finally:
             if managed.fence is run.fence:
                 self.watching.end(uid)
@@ -98,7 +98,7 @@ class Runs:
         self.neighbours.ended(uid, outcome.state)
         return outcome
 
-    async def _rounds(self, managed: ManagedApplication, run: Run) -> Outcome:
+    async def _rounds(self, managed: ManagedApplication, run: Run, newer: Callable[[], bool]) -> Outcome:
         """Round after round: what takes long is waited for in between, without any room, and so is Git. What stops that is the outcome, too."""
         from agent.engine import pipeline  # noqa: PLC0415  # loaded by `make`
 
@@ -109,7 +109,7 @@ class Runs:
                 if not outcome.between:
                     return outcome
                 del looked, outcome  # what they lead to goes where others need the room
-                await rounds.between(run)
+                await rounds.between(run, newer)
         except LeaseLostError:
             raise
         except AgentError as error:

@@ -128,6 +128,11 @@ class Schedule:
     def __contains__(self, uid: str) -> bool:
         return uid in self._entries
 
+    def pending(self, uid: str) -> frozenset[Trigger]:
+        """What starts the next run of an Application as soon as the one under way ends."""
+        entry = self._entries.get(uid)
+        return entry.pending if entry is not None else frozenset()
+
     def step(self, event: Event, *, now: float, jitter: float) -> tuple[Effect, ...]:
         """Take in what happened, and give what to do. `jitter` in [0, 1) spreads polls and retries."""
         if not isinstance(event, Tick):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from agent.engine.causes import Cause
+from agent.values.errors import HeldError
 from agent.values.problems import Problem
 
 if TYPE_CHECKING:
@@ -176,9 +177,12 @@ async def wait(run: Run, waits: Mapping[ObjectId, Wait]) -> dict[ObjectId, Agent
     return late
 
 
-async def between(run: Run) -> None:
-    """Wait for what the last round left, before the next one begins. Raises LeaseLostError, and what the cluster raises."""
-    late = await _wait(run, run.rounds.waits, math.inf)
+async def between(run: Run, newer: Callable[[], bool] = lambda: False) -> None:
+    """Wait for what the last round left, before the next one begins.
+
+    Raises HeldError where something `newer` is to run instead, LeaseLostError, and what the cluster raises.
+    """
+    late = await _wait(run, run.rounds.waits, math.inf, newer)
     run.rounds.results |= {key: too_late(run.rounds.results[key], error) for key, error in late.items()}
     run.rounds.waited = [each for each in run.rounds.waited if each.id not in late]
 
@@ -188,7 +192,9 @@ def too_late(result: Result, error: AgentError) -> Result:
     return replace(result, action="wait", error=error, record=None)
 
 
-async def _wait(run: Run, waits: dict[ObjectId, Wait], patience: float) -> dict[ObjectId, AgentError]:
+async def _wait(
+    run: Run, waits: dict[ObjectId, Wait], patience: float, newer: Callable[[], bool] = lambda: False
+) -> dict[ObjectId, AgentError]:
     """What is over goes from `waits`; gives what is late of it."""
     late: dict[ObjectId, AgentError] = {}
     clock, pause = run.ports.clock.monotonic, _PAUSE
@@ -203,6 +209,11 @@ async def _wait(run: Run, waits: dict[ObjectId, Wait], patience: float) -> dict[
                     late[key] = each.late
             elif clock() > patience:
                 return late
+        if waits and newer():
+            raise HeldError(
+                "a newer commit or spec, or a request, came before an object was healthy: it runs now",
+                object=next(iter(waits)),
+            )
         if waits:
             await run.ports.tasks.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)

@@ -58,3 +58,22 @@ def test_a_large_application_that_waits_for_health_leaves_its_room_to_another(
     versions = {name: tenant.get(*name) for name in (("services", "gate"), ("configmaps", "c0"))}
     assert tenant.sync().ready
     assert {name: tenant.get(*name) for name in versions} == versions
+
+
+def test_a_push_does_not_wait_until_what_it_corrects_is_given_up(tenant: Tenant) -> None:
+    tenant.commit({"gate.yaml": json.dumps(GATE), "a.yaml": config_map("a", value="1")})
+    tenant.configure(sync={"timeout": "1h"})
+    wait_until(lambda: tenant.get("services", "gate"), 60, "the first wave")
+    spec = {**GATE["spec"], "type": "ClusterIP"}
+    report = tenant.sync({"gate.yaml": json.dumps({**GATE, "spec": spec})})
+    assert (report.ready, report.failures) == (True, [])
+    assert tenant.data("a") == {"value": "1"}
+
+
+def test_an_application_that_waits_is_deleted_without_waiting(tenant: Tenant) -> None:
+    tenant.commit({"gate.yaml": json.dumps(GATE), "a.yaml": config_map("a", value="1")})
+    tenant.configure(sync={"timeout": "1h"}, deletionPolicy="prune")
+    wait_until(lambda: tenant.get("services", "gate"), 60, "the first wave")
+    tenant.controlplane.delete(tenant.application.path)
+    wait_until(lambda: tenant.get("services", "gate") is None, 60, "its objects are deleted")
+    wait_until(lambda: tenant.controlplane.request("GET", tenant.application.path)[0] == 404, 60, "it is gone")

@@ -50,6 +50,7 @@ class Tenant:
         self.world.tasks = AsyncTasks()  # pyright: ignore[reportAttributeAccessIssue]
         self.managed = ManagedApplication(ApplicationId(namespace, "web", namespace))
         self.slots = slots
+        self.newer = False
         nothing = SimpleNamespace()
         self.runs = Runs(nothing, nothing, nothing, nothing, nothing, rooms, {})  # pyright: ignore[reportArgumentType]
 
@@ -57,7 +58,7 @@ class Tenant:
         async with self.slots.turn(self.managed.id.namespace):
             await self.world._ready()
             self.managed.hold = SimpleNamespace(fence=self.world._held[0])  # pyright: ignore[reportAttributeAccessIssue]
-            return await self.runs._rounds(self.managed, self.world._run(frozenset({trigger})))
+            return await self.runs._rounds(self.managed, self.world._run(frozenset({trigger})), lambda: self.newer)
 
 
 class World:
@@ -209,6 +210,25 @@ async def test_an_outage_between_two_rounds_ends_the_run_as_one_within_a_round_d
         outcome = await running
     assert (outcome.stopped, [each.error.reason for each in outcome.problems]) == (True, ["ClusterUnavailable"])
     assert [(each.action, each.id.name, each.wrote) for each in outcome.results] == [("create", "gate", True)]
+
+
+async def test_what_is_newer_ends_a_wait_and_the_next_run_waits_again():
+    tenant = World().tenant("shop", waiting(m.config("a")))
+    still = Standstill(tenant)
+    tenant.world.tasks = still  # pyright: ignore[reportAttributeAccessIssue]
+    async with asyncio.timeout(60):
+        running = asyncio.create_task(tenant.run())
+        await still.reached.wait()
+        tenant.newer = True
+        still.on.set()
+        outcome = await running
+        assert (outcome.stopped, [each.error.reason for each in outcome.problems]) == (True, ["Held"])
+        assert tenant.world.live("ConfigMap/a") is None
+
+        tenant.newer = False
+        endings.finish(tenant.world, "Job/gate")
+        assert (await tenant.run()).problems == ()
+    assert tenant.world.live("ConfigMap/a") is not None
 
 
 class Unreachable:

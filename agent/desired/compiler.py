@@ -90,6 +90,11 @@ class DesiredState:
         return {**self.objects, **self.hooks} if self.hooks else self.objects
 
     @property
+    def without_objects(self) -> DesiredState:
+        """What it says of the commit: what is held, and why."""
+        return DesiredState(self.revision, {}, held=self.held, problems=self.problems)
+
+    @property
     def outline(self) -> DesiredState:
         """What it says of objects without what they hold: which there are and of what files, what is held, what is warned of."""
         return DesiredState(

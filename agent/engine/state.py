@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from agent.desired.compiler import DesiredState
 from agent.desired.gate import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent.desired.compiler import DesiredState
     from agent.engine.renderers import Rendered
     from agent.engine.settled import Settled
     from agent.manifests.documents import ParsedFile
@@ -133,9 +133,8 @@ class State:
         known = self.without_manifests
         if self.compiled is None:
             return known
-        desired = self.compiled.desired
-        outline = DesiredState(desired.revision, {}, held=desired.held, problems=desired.problems)
-        return replace(known, compiled=replace(self.compiled, desired=outline, desired_digests={}))
+        desired = self.compiled.desired.without_objects
+        return replace(known, compiled=replace(self.compiled, desired=desired, desired_digests={}))
 
     @property
     def without_manifests(self) -> State:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from agent.adapters.audit.credential import Signer
 from agent.adapters.generators import Generators
 from agent.adapters.git.mirrors import Mirrors
-from agent.adapters.http import hooks
 from agent.adapters.kubernetes.cluster import Access, Cluster, Home
 from agent.adapters.kubernetes.membership import boot_time
 from agent.adapters.kubernetes.records import Records
@@ -146,6 +145,8 @@ async def engine(base: Runtime, operator: OperatorSettings) -> AsyncGenerator[Dr
         driver = Driver(await _ports(base, operator, home, target, watching, stack=stack), settings, watching)
         base.metrics.manifests(lambda: driver.rooms.sizes)
         if operator.webhooks:
+            from agent.adapters.http import hooks  # noqa: PLC0415  # loaded with the first webhook
+
             listener = await hooks.serve(
                 operator.webhooks, driver.pushed, host=base.settings.hook_host, port=base.settings.hook_port
             )

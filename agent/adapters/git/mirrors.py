@@ -17,7 +17,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 from weakref import WeakValueDictionary
 
-from agent.adapters.git import addresses, credential, failures, reading, verifying
+from agent.adapters.git import addresses, credential, failures, reading
 from agent.adapters.git.fetching import Fetcher, Remote
 from agent.adapters.git.installation_tokens import Tokens
 from agent.adapters.git.sharing import Answer, Known
@@ -241,6 +241,8 @@ class Mirrors:
 
     async def verify(self, source: Source, credential: GitCredential | None, commit: str, demand: Demand) -> str:
         """Who signed a commit that was fetched. Raises SignatureError, ConfigError, SourceUnavailableError."""
+        from agent.adapters.git import verifying  # noqa: PLC0415  # loaded with the first signature
+
         remote = self._remote(source, credential)
         return await self._read(
             source,

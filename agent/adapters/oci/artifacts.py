@@ -10,7 +10,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from agent.adapters.oci import cosign, layout, registry, selecting, signers
+from agent.adapters.oci import layout, registry, signers
 from agent.api.registries import ArtifactRule
 from agent.manifests import versions
 from agent.values.errors import LimitError, SourceError
@@ -61,6 +61,8 @@ class Artifacts:
         self, source: Source, credential: GitCredential | None, commit: str, most: int | None = None
     ) -> Snapshot:
         """The manifest files of the source's layers. Raises SourceError, LimitError, LargerError."""
+        from agent.adapters.oci import selecting  # noqa: PLC0415  # loaded with the first artifact
+
         pack = await self.pack(_artifact(source), credential, commit)
         return await self._kept.in_thread(lambda: selecting.files(pack, source, self._limits, most))
 
@@ -77,6 +79,8 @@ class Artifacts:
 
     async def verify(self, source: Source, credential: GitCredential | None, commit: str, demand: Demand) -> str:
         """Which key signed an artifact. Raises SignatureError, ConfigError, SourceUnavailableError."""
+        from agent.adapters.oci import cosign  # noqa: PLC0415  # loaded with the first signature
+
         assert isinstance(demand.rule, ArtifactRule)
         keys = await self._kept.in_thread(partial(signers.load, demand.rule.keys))
         async with registry.opened(self._settings, _artifact(source).url, credential) as opened:

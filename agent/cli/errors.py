@@ -11,7 +11,8 @@
         ├── FileMissingError          no file, or none named
         ├── DecryptionOrderError      a kind of key twice
         ├── UnchangedError            an edit that changed nothing
-        └── EditorError               no editor, or it failed
+        ├── EditorError               no editor, or it failed
+        └── PrivateKeyError           a private key where a repository is
 
 Raise them as those of `agent.values.errors`: a literal message, safe facts.
 """
@@ -56,3 +57,7 @@ class UnchangedError(UsageError):
 
 class EditorError(UsageError):
     usual_hint = "SOPS_EDITOR or EDITOR names it"
+
+
+class PrivateKeyError(UsageError):
+    usual_hint = "take it out of the repository and replace it: the history of Git keeps it"

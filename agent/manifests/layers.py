@@ -218,7 +218,7 @@ def _duplicate(object_id: ObjectId, first: Document, second: Document) -> Duplic
         file=second.file,
         line=second.line,
         object=object_id,
-        first=f"{first.file}:{first.line}",
+        first=f"{first.file}:{first.line}" if first.line else first.file,
     )
 
 

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 if TYPE_CHECKING:
     from conftest import Shell
 
 CANARY = "canary-of-plaintext-4711"
 SECRET = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: db}}\nstringData: {{password: {CANARY}}}\n"
+RSA = rsa.generate_private_key(65537, 2048)
+ED25519 = ed25519.Ed25519PrivateKey.generate()
 EMPTY = "apiVersion: v1\nkind: Secret\nmetadata: {name: empty}\n"
 APPLICATION = """
 apiVersion: signet-gitops.dev/v1alpha1
@@ -66,6 +77,91 @@ def test_a_folder_with_a_secret_in_the_clear_is_warned_of(tree: Shell, command: 
 def test_a_reference_of_whatever_tool_is_nothing_in_the_clear(tree: Shell, reference: str) -> None:
     tree.write("app/db.yaml", SECRET.replace(CANARY, json.dumps(reference)))
     assert "app/db.yaml" not in tree.agent("verify", "--offline", "app").err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "apiVersion: v1\nkind: SecretList\nitems:\n- metadata: {name: a}\n  stringData: {password: x}\n",
+        "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Secret\n  stringData: {password: x}\n",
+        "apiVersion: v1\nkind: !!str Secret\nmetadata: {name: a}\nstringData: {password: x}\n",
+        "apiVersion: v1\nkind: &kind Secret\nmetadata: {generateName: a-}\nstringData: {password: x}\n",
+        '{"kind": "ConfigMap"}\n{"apiVersion": "v1", "kind": "Secret", "stringData": {"password": "x"}}\n',
+        "{apiVersion: v1, kind: Secret, stringData: {password: x}}\n---\n{apiVersion: v1, kind: ConfigMap}\n",
+        "secretGenerator:\n- name: a\n  literals: [password=x]\n",
+    ],
+    ids=["SecretList", "List", "tag", "anchor", "stream of JSON", "flow", "secretGenerator"],
+)
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+def test_a_secret_in_the_clear_is_found_however_it_is_written(tree: Shell, text: str, suffix: str) -> None:
+    tree.write(f"other/a.{suffix}", text)
+    for command in (("encrypt", "--check"), ("verify", "--offline")):
+        result = tree.agent(*command, "other")
+        assert result.code == 0, result.err
+        assert f"warning: other/a.{suffix}:" in result.err
+        assert "in the clear" in result.err
+
+
+def test_generators_with_files_and_references_have_nothing_in_the_clear(tree: Shell) -> None:
+    tree.write("other/kustomization.yaml", "secretGenerator:\n- literals: ['a=vault://main/a/b#c']\n  envs: [a.env]\n")
+    assert "warning" not in tree.agent("encrypt", "--check", "other").err
+
+
+def _private_keys(shell: Shell) -> dict[str, str]:
+    """One of each kind that no passphrase protects, and where they hide."""
+    rsa = RSA.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
+    pkcs8 = RSA.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    openssh = ED25519.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+    age = shell.agent("keygen").out.decode()
+    indented = "".join(f"    {line}\n" for line in pkcs8.splitlines())
+    return {
+        "keys.txt": age,
+        "age-without-name": age.splitlines()[-1],
+        "hybrid.agekey": shell.agent("keygen", "--pq").out.decode(),
+        "tls.key": rsa,
+        "config.yaml": f"apiVersion: v1\nkind: ConfigMap\ndata:\n  key: |\n{indented}",
+        "config.json": json.dumps({"key": pkcs8}),
+        "windows.pem": pkcs8.replace("\n", "\r\n"),
+        "id_ed25519": openssh,
+        "README.md": openssh,
+        "gpg.asc": "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQHYBGQw\n",
+    }
+
+
+@pytest.mark.parametrize("command", [("encrypt", "--check"), ("verify", "--offline")], ids=lambda command: command[0])
+def test_a_private_key_in_a_folder_is_warned_of(tree: Shell, command: tuple[str, ...]) -> None:
+    texts = _private_keys(tree)
+    for name, text in texts.items():
+        tree.write(f"other/{name}", text)
+    result = tree.agent(*command, "other")
+    assert result.code == 0, result.err
+    for name, text in texts.items():
+        assert re.search(rf"warning: other/{re.escape(name)}:\d: the file has a private key\n", result.err)
+        assert max(text.split(), key=len) not in result.err + result.out.decode()
+    assert "hint: take it out of the repository and replace it: the history of Git keeps it" in result.err
+
+
+def test_a_private_key_beside_what_is_encrypted_is_warned_of(tree: Shell) -> None:
+    text = f"# {tree.agent('keygen').out.decode().splitlines()[-1]}\npassword: x\n"
+    tree.write("sealed/a.secret.yaml", seal(tree, text, "--encrypted-regex", "^password$"))
+    for command in (("encrypt", "--check"), ("verify", "--offline")):
+        assert "sealed/a.secret.yaml:1: the file has a private key" in tree.agent(*command, "sealed").err
+
+
+def test_public_keys_protected_ones_and_words_about_keys_are_none(tree: Shell) -> None:
+    locked = BestAvailableEncryption(b"passphrase")
+    public = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    texts = {
+        "public.pem": public.decode(),
+        "pkcs8": RSA.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked).decode(),
+        "rsa": RSA.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, locked).decode(),
+        "openssh": ED25519.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, locked).decode(),
+        "recipients.txt": tree.recipient,
+        "guide.txt": "begins with -----BEGIN PRIVATE KEY-----, or AGE-SECRET-KEY-1…, or AGE-SECRET-KEY-1ABC\n",
+    }
+    for name, text in texts.items():
+        tree.write(f"other/{name}", text)
+    assert "private key" not in tree.agent("encrypt", "--check", "other").err
 
 
 @pytest.mark.parametrize("command", [("encrypt", "--check"), ("verify", "--offline")], ids=lambda command: command[0])

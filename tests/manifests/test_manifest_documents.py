@@ -47,6 +47,22 @@ def test_lists_are_expanded_also_nested_ones():
     assert [d.tree["metadata"]["name"] for d in found.documents] == ["a", "b"]
 
 
+def test_items_of_a_typed_list_are_of_its_kind_unless_they_say_another():
+    found = parsed(
+        {
+            "a.yaml": """
+            apiVersion: v1
+            kind: SecretList
+            items:
+            - {metadata: {name: a}, stringData: {password: x}}
+            - {apiVersion: v1, kind: ConfigMap, metadata: {name: b}}
+            """
+        }
+    )
+    assert [(d.tree["apiVersion"], d.tree["kind"]) for d in found.documents] == [("v1", "Secret"), ("v1", "ConfigMap")]
+    assert [d.plaintext for d in found.documents] == ["stringData.password", ""]
+
+
 @pytest.mark.parametrize(
     "path", ["base/kustomization.yaml", "kustomization.yml", "chart/Chart.yaml", "a/Kustomization"]
 )

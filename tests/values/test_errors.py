@@ -61,6 +61,12 @@ def test_more_facts_for_one_place_are_none_for_another():
     assert (type(one), one.message, one.hint, one.args) == (LimitError, "too large", "split it", shared.args)
 
 
+def test_what_stands_on_no_line_names_none():
+    """Of what a renderer gave, the file is known, and no line."""
+    assert str(AgentError("broken", file="a.yaml", line=0)) == "a.yaml: broken"
+    assert str(AgentError("broken", file="a.yaml").with_facts(line=0)) == "a.yaml: broken"
+
+
 def test_facts_that_are_there_win():
     error = LimitError("too large", file="a.yaml").with_facts(file="b.yaml", line=1)
     assert error.facts == {"file": "a.yaml", "line": 1}

@@ -1,46 +1,78 @@
-"""What a repository shows to all who read it, or lets them exchange: Secrets in the clear, and clear values in encrypted files."""
+"""What a repository shows to all who read it, or lets them exchange: Secrets and private keys, and clear values in encrypted files."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+from agent.cli.errors import PrivateKeyError
 from agent.sops.format.metadata import ENTRY
 from agent.sops.kubernetes import clear, meaning
 from agent.values.errors import AgentError, ClearValuesError, PlaintextSecretError
+from agent.yaml.read import manifests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from agent.sops.stores import Store
-    from agent.values.tree import Object
+    from agent.values.tree import Object, Tree
     from agent.yaml.nodes import Mapping
 
-_SECRET = rb"""\bkind["']?\s*:\s*["']?Secret"""
+_SECRET = re.compile(rb"""\bkind["']?\s*:\s*(?:[!&|>]\S*\s+)*["']?Secret""")
+_GENERATOR = b"secretGenerator"
+_BREAKS = rb"(?:\\[rn]|\s)+"
+_PRIVATE = re.compile(
+    rb"\bAGE-SECRET-KEY-(?:PQ-)?1[02-9AC-HJ-NP-Z]{50}"
+    rb"|-----BEGIN (?:(?:RSA |EC |DSA )?PRIVATE KEY-----" + _BREAKS + rb"[A-Za-z0-9+/]{40}"
+    rb"|OPENSSH PRIVATE KEY-----" + _BREAKS + rb"b3BlbnNzaC1rZXktdjEAAAAABG5vbmU"
+    rb"|PGP PRIVATE KEY BLOCK-----" + _BREAKS + rb"[A-Za-z0-9+/])"
+)
+"""Keys that no passphrase protects, and those of PGP, whose packets would have to be read for that; not the mere words for one."""
 
 
 def of(data: bytes, store: Store, *, file: str) -> tuple[AgentError, ...]:
-    """A warning for each Secret in the clear of a file; none where it does not parse, as a template."""
-    if store.flat or store.single or re.search(_SECRET, data) is None:
-        return ()
+    """A warning for each Secret in the clear of a file, and for private keys; none of Secrets where it does not parse, as a template."""
+    return (*private_keys(data, file=file), *_secrets(data, store, file))
+
+
+def private_keys(data: bytes, *, file: str) -> Iterator[AgentError]:
+    """A warning at the first private key of a file, of whatever type."""
+    found = _PRIVATE.search(data)
+    if found is not None:
+        line = data.count(b"\n", 0, found.start()) + 1
+        yield PrivateKeyError("the file has a private key", file=file, line=line)
+
+
+def _secrets(data: bytes, store: Store, file: str) -> Iterator[AgentError]:
+    if store.flat or store.single or (_SECRET.search(data) is None and _GENERATOR not in data):
+        return
     try:
-        documents = store.parse_plain(data, file=file)
+        documents = manifests.parse(data, file=file, strict=False)
     except AgentError:
-        return ()
-    return tuple(among(documents, file=file))
+        return
+    for each in documents:
+        yield from _in_clear(each.line, each.tree, file)
 
 
 def among(documents: Sequence[Mapping], *, file: str) -> Iterator[AgentError]:
-    """The same of what was parsed already."""
-    for line, tree in _objects(documents, file):
-        fields = clear.listed(clear.plaintext(tree))
+    """A warning for each Secret in the clear of what was parsed already."""
+    for line, tree in _trees(documents, file):
+        yield from _in_clear(line, tree, file)
+
+
+def _in_clear(line: int, tree: Tree, file: str) -> Iterator[AgentError]:
+    for found in clear.objects(tree):
+        fields = clear.listed(clear.plaintext(found)) if isinstance(found, dict) else ""
         if fields:
             yield PlaintextSecretError("a Secret is in the clear", file=file, line=line, fields=fields)
+    if fields := clear.listed(clear.generated(tree)):
+        yield PlaintextSecretError("a Secret is made of values in the clear", file=file, line=line, fields=fields)
 
 
 def unbound(documents: Sequence[Mapping], *, file: str) -> Iterator[AgentError]:
     """A warning where an encrypted file has values that the MAC does not hold in their places."""
-    fields = clear.listed(field for _, tree in _objects(documents, file) for field in clear.unbound(tree))
+    objects = (found for _, tree in _trees(documents, file) for found in clear.objects(tree))
+    fields = clear.listed(field for found in objects if isinstance(found, dict) for field in clear.unbound(found))
     if fields:
         yield ClearValuesError(
             "the MAC does not cover where clear-text values are, so they can be swapped unnoticed",
@@ -49,7 +81,7 @@ def unbound(documents: Sequence[Mapping], *, file: str) -> Iterator[AgentError]:
         )
 
 
-def _objects(documents: Sequence[Mapping], file: str) -> Iterator[tuple[int, Object]]:
+def _trees(documents: Sequence[Mapping], file: str) -> Iterator[tuple[int, Object]]:
     for document in documents:
         line = next((entry.line for entry in document.entries()), 0)
         try:
@@ -57,4 +89,4 @@ def _objects(documents: Sequence[Mapping], file: str) -> Iterator[tuple[int, Obj
         except AgentError:
             continue  # a duplicate key, which is reported elsewhere
         tree.pop(ENTRY, None)
-        yield from ((line, found) for found in clear.objects(tree) if isinstance(found, dict))
+        yield line, tree

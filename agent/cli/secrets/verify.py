@@ -121,6 +121,7 @@ class _Verifying:
         else:
             self._verify_parts(found.file, several, verdict)
             encrypted = [document for part in several if part.metadata is not None for document in part.documents]
+            verdict.warnings += plaintext_secrets.private_keys(data, file=found.file)
             verdict.warnings += plaintext_secrets.among(documents, file=found.file)
             verdict.warnings += plaintext_secrets.unbound(encrypted, file=found.file)
         return self._done(found, verdict)

@@ -38,13 +38,19 @@ _LONGEST: Final = 80
 
 
 def objects(tree: Tree) -> Iterator[Tree]:
-    """What a document declares: itself, or the items of a List, and of Lists among them."""
+    """What a document declares: itself, or the items of a List, and of Lists among them.
+
+    An item without a kind has the one that its list is of, as to apimachinery: a Secret in a SecretList.
+    """
     kind, items = get(tree, "kind"), get(tree, "items")
     if kind == "List" and items is None:
         return
     if isinstance(kind, str) and kind.endswith("List") and isinstance(items, list):
+        typed: Object = {"apiVersion": get(tree, "apiVersion"), "kind": kind.removesuffix("List")}
         for item in items:
-            if item is not None:
+            if isinstance(item, dict) and kind != "List" and item.get("kind") is None:
+                yield from objects({**item, **typed})
+            elif item is not None:
                 yield from objects(item)
     else:
         yield tree
@@ -63,6 +69,16 @@ def plaintext(tree: Object) -> Iterator[str]:
                 yield format_path((field, *path))
     if re.search(_COPY, get_text(tree, "metadata", "annotations", LAST_APPLIED)):
         yield format_path(("metadata", "annotations", LAST_APPLIED))
+
+
+def generated(tree: Tree) -> Iterator[str]:
+    """The values that a kustomization writes out for a Secret to be made of. What it reads from files is in those."""
+    generators = get(tree, "secretGenerator")
+    for number, each in enumerate(generators if isinstance(generators, list) else ()):
+        literals = get(each, "literals")
+        for place, leaf in enumerate(literals if isinstance(literals, list) else ()):
+            if isinstance(leaf, str) and not _hidden(leaf.partition("=")[2]):
+                yield format_path(("secretGenerator", number, "literals", place))
 
 
 def unbound(tree: Object) -> Iterator[str]:

@@ -77,4 +77,9 @@ class AgentError(Exception):
 
 
 def _bounded(facts: dict[str, Fact]) -> dict[str, Fact]:
-    return {name: cut(fact, LONGEST_FACT) if isinstance(fact, str) else fact for name, fact in facts.items()}
+    """Texts are cut; line 0 is none: what a renderer gave stands on no line."""
+    return {
+        name: cut(fact, LONGEST_FACT) if isinstance(fact, str) else fact
+        for name, fact in facts.items()
+        if name != "line" or fact != 0
+    }

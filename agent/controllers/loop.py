@@ -17,7 +17,7 @@ from agent.controllers.reporting import Reporter, log_error
 from agent.controllers.rooms import Rooms
 from agent.controllers.running import Runs
 from agent.controllers.tasks import Shares
-from agent.engine.causes import NEWER, Trigger
+from agent.engine.causes import Trigger
 from agent.engine.outcome import Outcome
 from agent.values.errors import AgentError, LeaseLostError
 from agent.values.problems import Problem
@@ -297,7 +297,7 @@ class Driver:
             if application.spec.suspend:
                 await self._reporter.suspended(managed, application)
                 return "ok"
-            outcome = await self._runs.walk(managed, run, lambda: not NEWER.isdisjoint(self._schedule.pending(uid)))
+            outcome = await self._runs.walk(managed, run, lambda: self._schedule.pending(uid))
             self._wake_for(uid, outcome, hold)
         except LeaseLostError:
             managed.rotated |= rotated

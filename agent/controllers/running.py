@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from agent.controllers import deletion, holding
+from agent.controllers.newer import Newer
 from agent.engine import rounds
 from agent.engine.context import Run
 from agent.engine.outcome import Outcome
@@ -83,14 +84,14 @@ class Runs:
             since=since,
         )
 
-    async def walk(self, managed: ManagedApplication, run: Run, newer: Callable[[], bool]) -> Outcome:
-        """One run of the engine: it takes the state of the Application, and gives the next. What is `newer` is not kept waiting."""
+    async def walk(self, managed: ManagedApplication, run: Run, pending: Callable[[], frozenset[Trigger]]) -> Outcome:
+        """One run of the engine: it takes the state of the Application, and gives the next. What is newer and `pending` is not kept waiting."""
         uid = managed.id.uid
         await deletion.keep_finalizer(run.ports.home, run.application)
         self.watching.begin(uid)
         self.neighbours.begins(uid)
         try:
-            outcome = await self._rounds(managed, run, newer)
+            outcome = await self._rounds(managed, run, pending)
         finally:
             if managed.fence is run.fence:
                 self.watching.end(uid)
@@ -98,10 +99,13 @@ class Runs:
         self.neighbours.ended(uid, outcome.state)
         return outcome
 
-    async def _rounds(self, managed: ManagedApplication, run: Run, newer: Callable[[], bool]) -> Outcome:
+    async def _rounds(
+        self, managed: ManagedApplication, run: Run, pending: Callable[[], frozenset[Trigger]]
+    ) -> Outcome:
         """Round after round: what takes long is waited for in between, without any room, and so is Git. What stops that is the outcome, too."""
         from agent.engine import pipeline  # noqa: PLC0415  # loaded by `make`
 
+        newer = Newer(run, pending)
         try:
             while True:
                 looked = await pipeline.look(run, managed.state.outline)
@@ -109,11 +113,13 @@ class Runs:
                 if not outcome.between:
                     return outcome
                 del looked, outcome  # what they lead to goes where others need the room
-                await rounds.between(run, newer)
+                await rounds.between(run, newer.came)
         except LeaseLostError:
             raise
         except AgentError as error:
             return run.rounds.ended(Outcome(managed.state, problems=(Problem(error),), stopped=True))
+        finally:
+            await newer.close()
 
     async def _with_room(self, managed: ManagedApplication, run: Run, looked: Looked) -> Outcome:
         """The walk with as much memory as it needs; where that is more than is known, a second time, with nothing left of what was kept."""

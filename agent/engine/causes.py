@@ -54,7 +54,7 @@ TAKES_KNOWN: Final = WITHOUT_SOURCE | {
 }
 """What starts a run that asks Git only where no other Application did within the interval."""
 NEWER: Final = frozenset({Trigger.SPEC, Trigger.REQUEST, Trigger.PUSH, Trigger.COMMIT})
-"""What a run that waits without room does not keep waiting."""
+"""What a run that waits without room does not keep waiting. A poll it does, unless that finds another commit."""
 OF_A_COMMIT: Final = frozenset({Trigger.COMMIT, Trigger.PUSH})
 """What starts a run for a commit alone. A poll looks at everything."""
 OF_GIT: Final = WITHOUT_SOURCE | {Trigger.INTERVAL, Trigger.COMMIT, Trigger.PUSH}

@@ -62,17 +62,21 @@ async def check(run: Run, state: State) -> tuple[State, Sequence[Origin]]:
     The sources are those of the commit that was brought, if one was. A run that only heals or rotates asks nothing, and nothing is fetched where the newest commit was compiled already.
     """
     known = _known(run, state)
+    if not run.rounds.resumed and state.checked is not None:
+        run.rounds.version = state.checked.version
     if run.rounds.resumed or (not run.checks_source and (known is not None or state.unread)):
         return state, ()
     try:
         given = await several.origins(run)
-        named = await several.heads(run, given)
+        named = await several.heads(run, given, run.asked)
+        run.rounds.version = named.version
         looked = state.checked is None or state.checked.version == named.version
         if known is not None and known.serves(named.version, known.variables) and looked and not state.unread:
             return state, ()
         if state.gate.closed and looked and not state.unread and trusting.accepted(run, given, named):
             return state, ()  # it is in the mirror since it was looked at first
         revision = await several.fetch(run, given)
+        run.rounds.version = revision.version
         await trusting.check(run, given, revision)
         for each in given:
             await _note_rewrite(run, each, revision)

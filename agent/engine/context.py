@@ -155,5 +155,8 @@ class Run:
     @property
     def asked(self) -> Asked:
         """Which answers of Git will do: others than those of polls have to be as new as what started the run."""
-        within = _POLL * self.application.spec.interval if self.triggers <= TAKES_KNOWN else 0.0
-        return Asked(self.since, within)
+        return self.polled(self.since) if self.triggers <= TAKES_KNOWN else Asked(self.since)
+
+    def polled(self, now: float) -> Asked:
+        """The same for a poll that is due `now`."""
+        return Asked(now, _POLL * self.application.spec.interval)

@@ -72,7 +72,7 @@ class Rounds:
     others are still to be made, where the record does not say it. `hooked` are hooks and what they need, by their phase: whether each goes
     once that is over. `hooks` are the objects of hooks that are waited for, `contents` and `event` what hooks run for. `made` has values that were
     made up, by their bundle. `since` is when each object was waited for first, in seconds of the monotonic clock, `hooks_until` how long
-    hooks are. `waits` is what the next round waits for; a round that leaves some is over. `waited` is then to be recorded. `resumed`: this is not the first round.
+    hooks are. `version` is what Git named when the run began. `waits` is what the next round waits for; a round that leaves some is over. `waited` is then to be recorded. `resumed`: this is not the first round.
     """
 
     results: dict[ObjectId, Result] = field(default_factory=dict["ObjectId", "Result"])
@@ -86,6 +86,7 @@ class Rounds:
     made: dict[frozenset[str], Made] = field(default_factory=dict[frozenset[str], Made])
     since: dict[ObjectId, float] = field(default_factory=dict["ObjectId", float])
     hooks_until: float | None = None
+    version: str = ""
     waits: dict[ObjectId, Wait] = field(default_factory=dict["ObjectId", Wait])
     waited: list[Result] = field(default_factory=list["Result"])
     resumed: bool = False

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agent.engine.bases import Files
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
+    from agent.engine.repositories import Asked
     from agent.engine.state import Place
     from agent.engine.submodules import Checkout
     from agent.manifests.documents import File, TreeEntry
@@ -112,12 +113,12 @@ async def origins(run: Run) -> tuple[Origin, ...]:
     return tuple(found)
 
 
-async def heads(run: Run, given: Sequence[Origin]) -> Revision:
+async def heads(run: Run, given: Sequence[Origin], asked: Asked) -> Revision:
     """The commits that they name now, and nothing else of these. Raises SourceError."""
     found: list[Revision] = []
     for each in given:
         with each.named():
-            found.append(Revision(await run.ports.git.head(each.source, each.credential, run.asked), "", "", 0))
+            found.append(Revision(await run.ports.git.head(each.source, each.credential, asked), "", "", 0))
     return _joined(given, found)
 
 

@@ -60,14 +60,25 @@ def test_a_large_application_that_waits_for_health_leaves_its_room_to_another(
     assert {name: tenant.get(*name) for name in versions} == versions
 
 
+CORRECTED = {"gate.yaml": json.dumps({**GATE, "spec": {**GATE["spec"], "type": "ClusterIP"}})}
+
+
 def test_a_push_does_not_wait_until_what_it_corrects_is_given_up(tenant: Tenant) -> None:
     tenant.commit({"gate.yaml": json.dumps(GATE), "a.yaml": config_map("a", value="1")})
     tenant.configure(sync={"timeout": "1h"})
     wait_until(lambda: tenant.get("services", "gate"), 60, "the first wave")
-    spec = {**GATE["spec"], "type": "ClusterIP"}
-    report = tenant.sync({"gate.yaml": json.dumps({**GATE, "spec": spec})})
+    report = tenant.sync(CORRECTED)
     assert (report.ready, report.failures) == (True, [])
     assert tenant.data("a") == {"value": "1"}
+
+
+def test_a_commit_that_no_webhook_announces_waits_for_a_poll_and_no_longer(tenant: Tenant) -> None:
+    tenant.commit({"gate.yaml": json.dumps(GATE), "a.yaml": config_map("a", value="1")})
+    tenant.configure(sync={"timeout": "1h"}, interval="10s")
+    wait_until(lambda: tenant.get("services", "gate"), 60, "the first wave")
+    tenant.commit(CORRECTED)
+    wait_until(lambda: tenant.get("configmaps", "a"), 120, "what the next wave has")
+    assert tenant.until_ready().failures == []
 
 
 def test_an_application_that_waits_is_deleted_without_waiting(tenant: Tenant) -> None:

@@ -20,9 +20,12 @@ from agent.controllers.turns import Turns
 from agent.engine.causes import Trigger
 from agent.engine.rooms import TEXT, VALUE
 from agent.manifests import documents
+from agent.values.errors import SourceError
 from agent.values.ids import ApplicationId
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.engine.outcome import Outcome
     from agent.yaml.limits import Limits
 
@@ -45,12 +48,12 @@ def large(name: str, keys: int = KEYS) -> str:
 class Tenant:
     """An Application in a namespace of its own, whose runs take room as those of the driver do."""
 
-    def __init__(self, rooms: Rooms, slots: Turns, namespace: str, files: dict[str, str]) -> None:
-        self.world = Installation(files=files)
+    def __init__(self, rooms: Rooms, slots: Turns, namespace: str, files: dict[str, str], **spec: object) -> None:
+        self.world = Installation(files=files, **spec)
         self.world.tasks = AsyncTasks()  # pyright: ignore[reportAttributeAccessIssue]
         self.managed = ManagedApplication(ApplicationId(namespace, "web", namespace))
         self.slots = slots
-        self.newer = False
+        self.pending: frozenset[Trigger] = frozenset()
         nothing = SimpleNamespace()
         self.runs = Runs(nothing, nothing, nothing, nothing, nothing, rooms, {})  # pyright: ignore[reportArgumentType]
 
@@ -58,7 +61,7 @@ class Tenant:
         async with self.slots.turn(self.managed.id.namespace):
             await self.world._ready()
             self.managed.hold = SimpleNamespace(fence=self.world._held[0])  # pyright: ignore[reportAttributeAccessIssue]
-            return await self.runs._rounds(self.managed, self.world._run(frozenset({trigger})), lambda: self.newer)
+            return await self.runs._rounds(self.managed, self.world._run(frozenset({trigger})), lambda: self.pending)
 
 
 class World:
@@ -68,8 +71,8 @@ class World:
         metrics = SimpleNamespace(waits=lambda application, why: self.waits.append((application.namespace, why)))
         self.rooms = Rooms(budget, self.slots, metrics)  # pyright: ignore[reportArgumentType]
 
-    def tenant(self, namespace: str, files: dict[str, str]) -> Tenant:
-        return Tenant(self.rooms, self.slots, namespace, files)
+    def tenant(self, namespace: str, files: dict[str, str], **spec: object) -> Tenant:
+        return Tenant(self.rooms, self.slots, namespace, files, **spec)
 
 
 def _alive() -> list[documents.Document]:
@@ -120,6 +123,7 @@ class Standstill:
 
     def __init__(self, tenant: Tenant) -> None:
         self.reached, self.on = asyncio.Event(), asyncio.Event()
+        self.check: Callable[[], bool] = lambda: True
         self.clock, self.beside = tenant.world.clock, tenant.world.tasks
 
     def __getattr__(self, name: str) -> object:
@@ -127,10 +131,17 @@ class Standstill:
 
     async def sleep(self, seconds: float) -> None:
         self.clock.seconds += seconds
-        if self.clock.seconds > 60:
+        if self.clock.seconds > 60 and self.check():
             self.reached.set()
             await self.on.wait()
         await asyncio.sleep(0)
+
+    async def until(self, check: Callable[[], bool]) -> None:
+        """Time passes until this is so."""
+        before, self.on, self.check = self.on, asyncio.Event(), check
+        self.reached.clear()
+        before.set()
+        await self.reached.wait()
 
 
 def waiting(text: str) -> dict[str, str]:
@@ -219,15 +230,38 @@ async def test_what_is_newer_ends_a_wait_and_the_next_run_waits_again():
     async with asyncio.timeout(60):
         running = asyncio.create_task(tenant.run())
         await still.reached.wait()
-        tenant.newer = True
+        tenant.pending = frozenset({Trigger.PUSH})
         still.on.set()
         outcome = await running
         assert (outcome.stopped, [each.error.reason for each in outcome.problems]) == (True, ["Held"])
         assert tenant.world.live("ConfigMap/a") is None
 
-        tenant.newer = False
+        tenant.pending = frozenset()
         endings.finish(tenant.world, "Job/gate")
         assert (await tenant.run()).problems == ()
+    assert tenant.world.live("ConfigMap/a") is not None
+
+
+async def test_a_poll_that_finds_another_commit_ends_a_wait_and_one_that_does_not_asks_again_at_the_next_interval():
+    tenant = World().tenant("shop", waiting(m.config("a")), interval="2m", sync={"timeout": "1h"})
+    git, clock, still = tenant.world.git, tenant.world.clock, Standstill(tenant)
+    tenant.world.tasks = still  # pyright: ignore[reportAttributeAccessIssue]
+    async with asyncio.timeout(60):
+        running = asyncio.create_task(tenant.run())
+        await still.reached.wait()
+        assert git.asked == 1
+        git.error = SourceError("away")
+        tenant.pending = frozenset({Trigger.INTERVAL})
+        await still.until(lambda: git.asked == 2)
+        git.error, polled = None, clock.seconds
+        await still.until(lambda: git.asked == 3)
+        assert 110 <= clock.seconds - polled <= 130
+        assert (git.fetches, git.reads, running.done()) == (1, 1, False)
+        git.push({"a.yaml": m.config("a")})
+        still.on.set()
+        outcome = await running
+        assert (outcome.stopped, [each.error.reason for each in outcome.problems]) == (True, ["Held"])
+        assert not (await tenant.run()).stopped
     assert tenant.world.live("ConfigMap/a") is not None
 
 

@@ -137,14 +137,19 @@ class KeyRing:
         return None if reference is None else await self._login(application, reference, url)
 
     async def _login(self, application: Application, reference: SecretReference, url: str) -> GitCredential:
+        name = f"Secret {application.id.namespace}/{reference.secret_name}"
         data = await self._secrets.read(application.id.namespace, reference.secret_name)
         if data is None:
             raise SourceError(
                 "the Secret with the credentials of the source does not exist",
                 hint="create it: docs/operations.md says which keys it has for Git, for SSH and for registries",
-                object=f"Secret {application.id.namespace}/{reference.secret_name}",
+                object=name,
             )
-        return await self._workers.run(application.id.namespace, lambda: _of_secret(data, url))
+        try:
+            login = await self._workers.run(application.id.namespace, lambda: _of_secret(data, url))
+        except SourceError as error:
+            raise error.with_facts(object=name) from None
+        return replace(login, secret=name)
 
     def invalidate(self, application: ApplicationId) -> None:
         """The credential did not serve: it may have been changed."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from agent.api.sources import Source, SourceRevision
+from agent.engine import credentials
 from agent.engine.rooms import TEXT, Room
 from agent.manifests import remote_bases
 from agent.manifests.documents import RENDERED, File, TreeEntry
@@ -86,7 +87,8 @@ class CommittedFiles:
         git = self.run.ports.git
         source = Source(url=base.url, revision=SourceRevision(commit=base.commit))
         credential = await self.run.ports.credentials.base(self.run.application, base.url)
-        _ = await git.fetch(source, credential)
+        with credentials.shown(credential):
+            _ = await git.fetch(source, credential)
         listing = await git.tree(source, credential, base.commit)
         return CommittedFiles(self.run, source, credential, base.commit, listing)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from agent.desired.compiler import UnknownChangeError
+from agent.engine import credentials
 from agent.manifests.documents import RENDERED, File
 from agent.values.errors import InputError
 from agent.values.problems import Problem
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
     from agent.manifests.charts import FoundChart
-    from agent.manifests.documents import TreeEntry
+    from agent.engine import credentials
+from agent.manifests.documents import TreeEntry
 
 
 class ChartPort(Protocol):
@@ -64,7 +66,8 @@ async def named(run: Run, live: LiveVariables) -> LiveVariables:
     chart = asked.helm.chart
     try:
         login = await run.ports.credentials.chart(run.application)
-        found = await run.ports.charts.find(chart, login)
+        with credentials.shown(login):
+            found = await run.ports.charts.find(chart, login)
     except InputError as error:
         raise UnknownChangeError((Problem(error, file=chart.shown),)) from None
     return replace(live, chart=found, version=f"{live.version}|{found.digest}")
@@ -75,8 +78,9 @@ def fetching(run: Run) -> Fetching:
 
     async def fetch(chart: ChartSource) -> ChartArchive:
         login = await run.ports.credentials.dependency(run.application, chart.url)
-        found = await run.ports.charts.find(chart, login)
-        listing = await run.ports.charts.tree(chart, login, found)
+        with credentials.shown(login):
+            found = await run.ports.charts.find(chart, login)
+            listing = await run.ports.charts.tree(chart, login, found)
         return ChartArchive(run, chart, login, found, listing)
 
     return fetch
@@ -90,7 +94,8 @@ async def archive(run: Run, found: FoundChart | None) -> ChartArchive | None:
     chart = asked.helm.chart
     try:
         login = await run.ports.credentials.chart(run.application)
-        listing = await run.ports.charts.tree(chart, login, found)
+        with credentials.shown(login):
+            listing = await run.ports.charts.tree(chart, login, found)
     except InputError as error:
         raise UnknownChangeError((Problem(error, file=chart.shown),)) from None
     return ChartArchive(run, chart, login, found, listing)

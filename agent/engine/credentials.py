@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from agent.values.errors import SourceError, SourceUnavailableError
+
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from agent.api.application import Application
     from agent.values.ids import ApplicationId
     from agent.values.secret import Secret
@@ -26,7 +31,7 @@ class GitCredential:
     """What a Git server over HTTPS asks for, and the PEM of the CA that signed it where the system's do not.
 
     With an `app` user name and password are those that GitHub hands out for it, for an hour each. Over SSH: the deploy key without its
-    passphrase, and the host keys to expect, as in known_hosts (sshd(8)).
+    passphrase, and the host keys to expect, as in known_hosts (sshd(8)). `secret` names the Secret it is from, for people.
     """
 
     username: str
@@ -35,6 +40,19 @@ class GitCredential:
     identity: Secret | None = None
     known_hosts: str = ""
     app: GitHubApp | None = None
+    secret: str = field(default="", compare=False)
+
+
+@contextmanager
+def shown(credential: GitCredential | None) -> Generator[None]:
+    """Refusals within say which Secret the server was asked with; that it does not answer has nothing to do with one."""
+    try:
+        yield
+    except SourceUnavailableError:
+        raise
+    except SourceError as error:
+        secret = "" if credential is None else credential.secret
+        raise (error.with_facts(credentials=secret) if secret else error) from None
 
 
 class CredentialPort(Protocol):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agent.engine import rooms, submodules
+from agent.engine import credentials, rooms, submodules
 from agent.engine.bases import MOST_PATHS, CommittedFiles
 from agent.engine.repositories import Snapshot
 from agent.manifests import listing
@@ -54,9 +54,10 @@ class Origin:
 
     @contextmanager
     def named(self) -> Generator[None]:
-        """Errors within say which source they are about."""
+        """Errors within say which source they are about, and refusals by whose Secret it was asked."""
         try:
-            yield
+            with credentials.shown(self.credential):
+                yield
         except AgentError as error:
             raise (error.with_facts(source=self.name) if self.name else error) from None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from agent.api import repositories
 from agent.api.model import Problem, validate
 from agent.api.sources import Source
-from agent.engine import trusting
+from agent.engine import credentials, trusting
 from agent.manifests import listing, submodules
 from agent.values.errors import AgentError, LimitError, SignatureError, SourceError
 from agent.values.ids import Submodule
@@ -126,7 +126,8 @@ async def fetch(run: Run, name: str, credential: GitCredential | None, commit: s
         for each in following.inner(outer.followed, await _links(run, outer)):
             try:
                 own = await run.ports.credentials.submodule(run.application, name, each.module.url)
-                _ = await run.ports.git.fetch(each.source, own)
+                with credentials.shown(own):
+                    _ = await run.ports.git.fetch(each.source, own)
             except (SourceError, LimitError) as error:
                 raise error.with_facts(submodule=each.module.path) from None
             found.append(Checkout(each, own))

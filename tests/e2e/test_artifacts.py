@@ -92,5 +92,7 @@ def test_the_steps_of_the_documentation_lead_to_an_application_that_follows_vers
     tenant.controlplane.delete(tenant.path("secrets", "registry"))
     tenant.put_secret("registry", {".dockerconfigjson": wrong})
     tenant.configure(source=source, prune=False)
-    assert "the registry refuses the credential" in tenant.until_failure(reason="Source")["message"]
+    message = tenant.until_failure(reason="Source")["message"]
+    assert "the registry refuses the credential" in message
+    assert f"credentials Secret {tenant.namespace}/registry" in message
     assert tenant.data("settings") == {"value": "2"}

@@ -67,7 +67,9 @@ def test_an_application_over_ssh_follows_pushes_and_new_keys(
     rotated = host_key()
     server.revoke(key)
     server.grant(tenant.namespace, rotated)
-    assert "the Git server refuses the deploy key" in refused(tenant, "3")
+    message = refused(tenant, "3")
+    assert "the Git server refuses the deploy key" in message
+    assert f"credentials Secret {tenant.namespace}/" in message
     hand_over(tenant, rotated, server.known_hosts)
     tenant.sync()
     assert tenant.data("settings") == {"value": "3"}

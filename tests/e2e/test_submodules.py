@@ -68,7 +68,9 @@ def test_the_credential_of_the_source_is_not_shown_to_it(tenant: Tenant, lib: Re
     )
     tenant.put_secret("authority", {"ca.crt": tenant.installation.gitserver.ca_pem or ""})
     tenant.configure(source=followed(tenant, lib.url, "authority"))
-    assert "refuses the credential" in tenant.until_failure(reason="Source")["message"]
+    failure = tenant.until_failure(reason="Source")
+    assert "asks for a user name and a password" in failure["message"]
+    assert f"credentials Secret {tenant.namespace}/authority" in failure["message"]
     name = f"/{lib.url.rpartition('/')[2]}/"
     assert {each.user for each in tenant.installation.gitserver.requests if each.path.startswith(name)} == {""}
 

@@ -203,12 +203,12 @@ async def test_a_wrong_password_and_none_are_refused(
     mirrors: Mirrors, repository: Repository, source: Callable[..., Source], credential: GitCredential
 ) -> None:
     repository.commit({"a.yaml": "a: 1\n"})
-    for wrong in (
-        GitCredential("git", Secret("wrong", "test:wrong"), credential.ca_pem),
-        GitCredential("", None, credential.ca_pem),
+    for wrong, message in (
+        (GitCredential("git", Secret("wrong", "test:wrong"), credential.ca_pem), "refuses the credential"),
+        (GitCredential("", None, credential.ca_pem), "asks for a user name and a password"),
     ):
         for call in (mirrors.head, mirrors.fetch):
-            with pytest.raises(SourceError, match="refuses the credential") as caught:
+            with pytest.raises(SourceError, match=message) as caught:
                 await call(source(), wrong)
             assert not caught.value.transient
 

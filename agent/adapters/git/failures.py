@@ -43,7 +43,13 @@ _RULES: Final = (
         "write the repository's final address into spec.source.url",
     ),
     _rule(
-        r"returned error: 40[13]|authentication failed|could not read (username|password)|terminal prompts disabled",
+        r"could not read username|terminal prompts disabled",
+        SourceError,
+        "the Git server asks for a user name and a password",
+        "name a Secret with both in spec.source.credentials; many servers ask for them, too, where no repository is",
+    ),
+    _rule(
+        r"returned error: 40[13]|authentication failed|could not read password",
         SourceError,
         "the Git server refuses the credential",
         "check the user name, the password and their access to the repository, and that it exists",

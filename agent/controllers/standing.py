@@ -112,9 +112,17 @@ class _Object:
     def stand(self, now: float) -> Stand:
         wrong = self.missing or self.drifted or self.desired is None
         sync: Sync = "Held" if self.held else "Failed" if self.failed else "OutOfSync" if wrong else "Synced"
-        files = self.desired.files if self.desired else self.known.files if self.known else ()
         folder = self.desired.rendered_from if self.desired else ""
-        return Stand(self.id, self._health(now), sync, self.fact.created if self.fact else "", files, folder)
+        return Stand(self.id, self._health(now), sync, self.fact.created if self.fact else "", self._files, folder)
+
+    @property
+    def _files(self) -> tuple[str, ...]:
+        """Those that had a say in it; of what is held before it is known, the one that holds it."""
+        declared = self.desired or self.known
+        if declared is not None:
+            return declared.files
+        file = self.held.facts.get("file") if self.held is not None else None
+        return (str(file),) if file else ()
 
     def _health(self, now: float) -> Health:
         refusal = self.held or self.failed

@@ -153,6 +153,7 @@ def compute(
     if strict.clear_values:
         untrusted = {**cautions.untrusted(parsed.documents), **untrusted}
     for path, error in untrusted.items():
+        error = error.with_facts(file=path)  # noqa: PLW2901
         problems.append(Problem(error, file=path))
         identities = (documents.identity_of(document.tree) for document in parsed.documents if document.file == path)
         for key in {_object_id(each, kinds, places) for each in identities if each} | {*recorded(path)}:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from agent.engine.context import Run
     from agent.engine.credentials import GitCredential
     from agent.manifests.charts import FoundChart
-    from agent.engine import credentials
-from agent.manifests.documents import TreeEntry
+    from agent.manifests.documents import TreeEntry
 
 
 class ChartPort(Protocol):

@@ -371,3 +371,20 @@ async def test_more_keys_and_values_than_the_agent_takes_are_not_even_parsed(mon
     assert 0 < len(paths) < 6, "nor is any of it read again"
     world.edit("ConfigMap/b", "data", "value", to="edited")
     assert (await world.heal()).writes == ["apply ConfigMap/b"], "the last revision stays and is healed"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (encrypt(m.plain_secret("s"), "s.yaml", recipient="age1other"), "DataKey"),
+        (ENCRYPTED.replace("kind: Secret", "kind: Secret\ntype: Opaque"), "MacMismatch"),
+        (m.config("s") + "---\n" + m.config("s"), "DuplicateObject"),
+        (m.config("s", annotations={"wave": "soon"}), "Manifest"),
+    ],
+)
+async def test_what_is_held_before_it_was_ever_applied_is_listed_with_its_file(text: str, reason: str) -> None:
+    world = Installation(files={**CALM, "s.yaml": text})
+    ran = await world.run()
+    assert [problem.split()[0] for problem in ran.problems] == [reason]
+    (held,) = [each for each in ran.status.objects if each.sync == "Held"]
+    assert held.file == "s.yaml"

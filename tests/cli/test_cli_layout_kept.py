@@ -33,7 +33,14 @@ KEPT = {
     "no line break at the end": "a: x\nb: z",
     "line breaks of Windows": "a: |\r\n    x\r\n    y\r\nl:\r\n  - a # c\r\n  - b\r\nf: [a, 'b']\r\n",
     "several documents": 'a: |-\n  x\nl: []  # c\n---\na: [b, "c"]\nl:\n    # d\n  - e\n',
+    "documents with nothing in them": "# licence\n---\n---\n# one\n---\na: x\n---\n---\n\n---\nb: z\n---\n",
+    "documents with nothing in them, of Windows": "a: x\r\n---\r\n---\r\nb: z\r\n---\r\n# c\r\n---\r\n",
+    "an empty map alone": "{}\n",
+    "a comment behind the dash of nothing": "l:\n  -  # c\n  - x\n",
 }
+
+
+OTHER = "age1rdzyzk99d4m2vpn2la3krl0646a3kdnuzutcjmu4se9hkepefphsseyy2z"
 
 
 def sealed(shell: Shell, text: str, name: str = "s.yaml") -> bytes:
@@ -69,6 +76,21 @@ def test_a_changed_key_leaves_the_styles(shell: Shell, text: str) -> None:
     shell.write("s.yaml", sealed(shell, text))
     assert shell.agent("rotate", "-i", "s.yaml").code == 0
     assert shell.agent("decrypt", "s.yaml").out.decode() == text
+
+
+@pytest.mark.parametrize("text", KEPT.values(), ids=KEPT)
+def test_other_recipients_leave_the_text(shell: Shell, text: str) -> None:
+    before = sealed(shell, text)
+    shell.write("s.yaml", before)
+    shell.write(".sops.yaml", f"creation_rules:\n- age: {shell.recipient},{OTHER}\n")
+    assert shell.agent("updatekeys", "-y", "s.yaml").code == 0
+    after = (shell.folder / "s.yaml").read_bytes()
+    assert without_metadata(after) == without_metadata(before) != after
+    assert shell.agent("decrypt", "s.yaml").out.decode() == text
+
+
+def without_metadata(data: bytes) -> bytes:
+    return re.sub(rb"(?m)^sops:\r?\n(?: .*\n)+", b"", data)
 
 
 def test_numbers_of_json_are_written_as_in_json(shell: Shell) -> None:

@@ -53,13 +53,47 @@ def plain(value):
 
 
 @pytest.mark.parametrize(
-    "text", ["{a:[1]}", "[::]", "[a:, :b]", "[a, :]", "{a: :}", "[a:{b}]", "[::1, fd00::]", "{k: ::1}", "[a:?]", "[a:"]
+    "text",
+    [
+        "{a:[1]}",
+        "[::]",
+        "[a:, :b]",
+        "[a, :]",
+        "{a: :}",
+        "[a:{b}]",
+        "[::1, fd00::]",
+        "{k: ::1}",
+        "[a:?]",
+        "[a:",
+        "[a?b]",
+        "[a?]",
+        "[http://h/?q=1]",
+        "{a: b?}",
+        "{a?: b}",
+        "{a: [b, {c: d ? e}]}",
+        "[a, [b], c?d]",
+        "[a ?b]",
+    ],
 )
 def test_what_is_none_to_go_is_refused(text):
     with pytest.raises(YamlError):
         manifests.parse(text.encode(), file="f")
     with pytest.raises(YamlError):
         sealed.parse(f"v: {text}\n".encode(), file="f")
+
+
+QUESTIONS = [
+    ("[?a, b]", [{"a": None}, "b"]),
+    ("{? a : b}", {"a": "b"}),
+    ("['a?b', \"c?\"]", ["a?b", "c?"]),
+    ("{a: [b]}\n---\nc: d?e\n", {"a": ["b"]}),
+    ("k: &x\n  l: [m]\ne: [*x ]\no: p?q\n", {"k": {"l": ["m"]}, "e": [{"l": ["m"]}], "o": "p?q"}),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), QUESTIONS)
+def test_a_question_mark_elsewhere_is_read(text, expected):
+    assert manifests.parse(text.encode(), file="f")[0].tree == expected
 
 
 def test_places_are_those_of_the_file():

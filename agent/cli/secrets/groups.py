@@ -13,7 +13,6 @@ from agent.cli.keys.key_sources import Access
 from agent.cli.keys.recipients import Named
 from agent.cli.secrets import rewrapping
 from agent.sops import stores
-from agent.sops.files import decrypt
 from agent.sops.format import key_changes
 from agent.sops.format.groups import Recipients
 from agent.values.errors import DataKeyError, SopsRulesError
@@ -63,7 +62,9 @@ def run(args: argparse.Namespace) -> int:
     data = content.read_existing(args.file)
     source = stores.of(args.file, args.input_type)
     target = stores.of(args.file, args.output_type)
-    encrypted = decrypt.read(data, file=args.file, store=source)
+    style = flags.typed(layout.Style, args)
+    reading = layout.Reading(style, data, source, target, file=args.file)
+    encrypted = reading.encrypted()
     before = encrypted.metadata.data_key.recipients
     groups = (*before.groups, added) if adding else _without(before, index, args.file)
     threshold = args.shamir_secret_sharing_threshold or before.threshold
@@ -77,11 +78,9 @@ def run(args: argparse.Namespace) -> int:
             groups=len(groups),
         )
     after = creation.checked(after, file=args.file)
-    style = flags.typed(layout.Style, args)
-    before_text = layout.kept(style, data, source, target)
     indent = layout.indent(style, config, target, args.file)
     try:
-        result = rewrapping.rewrapped(keys, encrypted, after, before_text, store=target, indent=indent)
+        result = rewrapping.rewrapped(keys, encrypted, after, reading.before, store=target, indent=indent)
     except DataKeyError as error:
         # Every failure of this command is one to sops.
         raise error.in_case("general") from None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agent.sops.format.groups import Recipients
     from agent.sops.format.key_changes import KeyChange
     from agent.sops.stores import Store
+    from agent.yaml.edit.originals import YamlOriginal
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +37,7 @@ def rewrapped(
     keys: Keys,
     encrypted: EncryptedFile,
     recipients: Recipients,
-    before: bytes | None,
+    before: bytes | YamlOriginal | None,
     *,
     store: Store,
     indent: int | None,
@@ -58,7 +59,7 @@ def rotated(
     keys: Keys,
     encrypted: EncryptedFile,
     recipients: Recipients,
-    before: bytes | None,
+    before: bytes | YamlOriginal | None,
     *,
     store: Store,
     indent: int | None,

@@ -14,7 +14,6 @@ from agent.cli.keys.key_sources import Access
 from agent.cli.keys.recipients import Named
 from agent.cli.secrets import guards, results, rewrapping
 from agent.sops import stores
-from agent.sops.files import decrypt
 from agent.sops.format import key_changes
 from agent.sops.format.keys import AgeRecipient, kind_of, name_of, short_name_of
 from agent.values.dataclass import dataclass
@@ -113,7 +112,8 @@ class _Rotating:
     def rotated(self, data: bytes, file: str) -> bytes:
         source = stores.of(file, self.args.input_type)
         target = stores.of(file, self.args.output_type)
-        encrypted = decrypt.read(data, file=file, store=source)
+        reading = layout.Reading(self.style, data, source, target, file=file)
+        encrypted = reading.encrypted()
         before = encrypted.metadata.data_key.recipients
         after = creation.checked(key_changes.changed(before, add=self.add, remove=self.remove), file=file)
         self._note_absent(before.groups, file)
@@ -122,7 +122,7 @@ class _Rotating:
             self.keys,
             encrypted,
             after,
-            layout.kept(self.style, data, source, target),
+            reading.before,
             store=target,
             source=source,
             indent=layout.indent(self.style, self.config, target, file),

@@ -16,7 +16,6 @@ from agent.cli.keys import creation, encryption, key_sources, recipients
 from agent.cli.keys.key_sources import Access
 from agent.cli.secrets import rewrapping
 from agent.sops import stores
-from agent.sops.files import decrypt
 from agent.sops.format import key_changes
 from agent.sops.format.groups import Recipients
 from agent.sops.format.keys import name_of
@@ -94,7 +93,8 @@ class _Updating:
 
     def updated(self, data: bytes, file: str) -> Done:
         store = stores.of(file, self.args.input_type)
-        encrypted = decrypt.read(data, file=file, store=store)
+        reading = layout.Reading(self.style, data, store, store, file=file)
+        encrypted = reading.encrypted()
         change = key_changes.between(encrypted.metadata.data_key.recipients, self._wanted(encrypted))
         if not change.any:
             return Done("up to date")
@@ -111,7 +111,7 @@ class _Updating:
             self.keys,
             encrypted,
             change.after,
-            layout.kept(self.style, data, store, store),
+            reading.before,
             store=store,
             indent=layout.indent(self.style, self.config, store, file),
         )

@@ -149,6 +149,7 @@ class _Splicing:
             old, new = original.documents[number], self._wanted[number]
             rewriter.path.append(number)
             rewriter.bounds, rewriter.explicit = (span.start, span.end), span.explicit
+            rewriter.several = len(original.spans) > 1
             if original.flow and span.root is not None:
                 rewriter.visit(span.root, old, new, Place(-1, span.start, flow=True))
             elif span.root is None or not span.root.children:
@@ -181,13 +182,17 @@ class _Splicing:
                 rewriter.put(item.at, item.at + 1 + len(item.text), "")
             elif isinstance(other, Comment) and other.text != item.text:
                 rewriter.put(item.at, item.at + 1 + len(item.text), "#" + other.text)
-        if root is not None:
-            rewriter.put(root.start, root.end, "")
+        begin = end
+        if root is not None and end == root.end:
+            begin = root.start
+        elif root is not None:
+            alone = root.start == lines.start(root.start) and root.end == lines.end(root.end)
+            rewriter.put(root.start, lines.after(root.end) if alone else root.end, "")
         rest = new.items[len(old.items) :] if stay else new.items
         written = fragments.document_end(rest, self._layout, self._indent) if rest else ["{}"] if not new.items else []
-        before = newline if end > lines.start(end) else ""
+        before = newline if begin > lines.start(begin) else ""
         behind = "" if end < len(self._text) and self._text[end] in BREAKS else newline
-        rewriter.put(end, end, before + newline.join(written) + behind if written else "")
+        rewriter.put(begin, end, before + newline.join(written) + behind if written else "")
 
 
 def _one_line_comments(document: Mapping) -> Mapping:

@@ -41,7 +41,7 @@ class Rewriter:
         self.indent = indent
         self.path: list[int] = []
         self.bounds: tuple[int, int] = (0, 0)
-        self.explicit = False
+        self.explicit = self.several = False
         self._forced = forced
         self._anchored: dict[str, Value] = {}
 
@@ -262,7 +262,8 @@ class Rewriter:
                 return self._block_body(fragments.block(new, self._below(node, new, place), self.layout), place)
             if place.column < 0:
                 found = [f"#{each.text}" for each in comments_of(new)]
-                return self._block_body(found if found and self.explicit else [*found, "{}"], place)
+                bare = self.explicit and (found or self.several)
+                return self._block_body(found if bare else [*found, "{}"], place)
         return " " + self._line_body(new, place, end, noted=noted)
 
     def _stays_flow(self, node: Node, new: Mapping | Sequence) -> bool:

@@ -117,6 +117,8 @@ class Stream:
         self._cross = anchors_cross_documents
         self._data = data
         self._text = data.decode("utf-8-sig", "replace") if b"\\/" in data else ""
+        self._asks = b"?" in data
+        self._flow = 0
         self._last: Event | None = None
         self._log: list[Event | _Span] = []
         self._anchors: dict[str, _Span | None] = {}
@@ -175,6 +177,8 @@ class Stream:
                     self._exceed_values(event)
                 if self._text:
                     self._refuse_escaped_slash(cast("ScalarEvent", event))
+            if self._asks:
+                self._refuse_question_mark(event)
             if aliases:
                 self._record(event)
             yield event
@@ -219,6 +223,19 @@ class Stream:
             written = self._text[event.start_mark.index : event.end_mark.index]
             if "/" in _ESCAPE.findall(written):
                 self.source.fail(r"the escape `\/` is not understood; write `/`", event.start_mark)
+
+    def _refuse_question_mark(self, event: Event) -> None:
+        """`[a?b]` is text to libyaml alone: go-yaml ends the text at the mark, and refuses the file."""
+        if isinstance(event, CollectionStartEvent):
+            self._flow += bool(event.flow_style)
+        elif isinstance(event, CollectionEndEvent):
+            self._flow -= self._flow > 0  # all that is in flow style is
+        elif self._flow and isinstance(event, ScalarEvent) and not event.style and "?" in event.value:
+            self.source.fail(
+                "a question mark in brackets or braces is not understood outside quotes",
+                event.start_mark,
+                hint="quote the text",
+            )
 
     def _start_document(self, event: DocumentStartEvent) -> None:
         if event.version is not None and event.version != (1, 1):

@@ -61,6 +61,7 @@ DOCUMENTS = mappings(VALUES)
 
 
 @given(st.lists(DOCUMENTS, min_size=1, max_size=3))
+@example([Mapping((Entry("a", "b c "), Entry("b", "c  "), Entry("c", "d:"), Entry("d", "e: f"), Entry("e", "f #g")))])
 @example([Mapping((Entry("a", Sequence((" x\ny", Mapping((Entry("b", "\nz"),))))),))])
 @example([Mapping((Entry("a", "\tx\ny"), Entry("<<", "z"), Entry("b", "<<")))])
 @example([Mapping((Entry("a", "\udcff" * 60), Entry("b", "\udcff")))])

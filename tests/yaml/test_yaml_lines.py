@@ -89,6 +89,16 @@ def test_any_bytes_are_read_as_libyaml_reads_them_or_not_at_all(data):
 
 
 @pytest.mark.parametrize(
+    ("line", "value"),
+    [("a: b%   ", None), ("a:\n  b: c=d#e  ", None), ("- b% ", None), ("a: b% # c", "b%"), ("a: b% c", "b% c"), ("a: b%: c", None), ("a: b%:", None)],
+)  # fmt: skip
+def test_a_word_ends_before_the_blanks_behind_it_on_every_python(line, value):
+    """Before 3.11.5, what a possessive group had tried last stayed part of the match, blanks and all."""
+    read = lines.read(f"{line}\n".encode(), limits=Limits())
+    assert (None if read is None else read.document.get("a")) == value
+
+
+@pytest.mark.parametrize(
     ("depth", "taken"), [(3, True), (4, True), (5, False)], ids=["less deep", "as deep as may be", "deeper"]
 )
 def test_a_file_deeper_than_its_limit_is_left_to_libyaml(depth, taken):

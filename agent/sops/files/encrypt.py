@@ -80,6 +80,12 @@ class _Encrypter:
     file: str
 
     def value(self, value: Scalar, place: Place) -> Scalar | Comment:
+        if not isinstance(value, str):
+            self._check_number(value, place)
+        self.mac.add(cipher.plain_bytes(value), encrypted=place.encrypted)
+        return self._encrypt(value, place) if place.encrypted else value
+
+    def _check_number(self, value: Scalar, place: Place) -> None:
         if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
             raise SopsEncryptError(
                 "a number is larger than SOPS can hold",
@@ -94,8 +100,6 @@ class _Encrypter:
                 file=self.file,
                 field=place.field,
             )
-        self.mac.add(cipher.plain_bytes(value), encrypted=place.encrypted)
-        return self._encrypt(value, place) if place.encrypted else value
 
     def comment(self, comment: Comment, place: Place) -> Comment | str:
         if not place.encrypted:

@@ -120,9 +120,10 @@ class Cipher:
 
     def encrypt(self, value: Text, aad: str, iv: bytes) -> str:
         """The encrypted form; empty text stays empty."""
-        if value == "" or (isinstance(value, Comment) and not value.text):
+        plain = plain_bytes(value)
+        if not plain:
             return ""
-        out = self._gcm.encrypt(iv, plain_bytes(value), aad.encode("utf-8", "surrogateescape"))
+        out = self._gcm.encrypt(iv, plain, aad.encode("utf-8", "surrogateescape"))
         return (
             b"ENC[AES256_GCM,data:%b,iv:%b,tag:%b,type:%b]"
             % (

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 Scalar = str | int | float | bool | Timestamp
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
-    """Where a leaf stands. `path` has list indices, and no place of its own for a comment."""
+    """Where a leaf stands. `path` has list indices, and no place of its own for a comment.
+
+    Not frozen, since each leaf has one: that would take twice as long.
+    """
 
     aad: str
     path: Path
@@ -69,7 +72,7 @@ class _Walk:
         around = self._marks
         items: list[Entry | Comment] = []
         for item in node.items:
-            if isinstance(item, Comment):
+            if not isinstance(item, Entry):
                 mark = self._selected.marks(item.text)
                 self._marks += mark
                 new = self._visitor.comment(item, self._place(prefix, path, inside=inside, own=mark))
@@ -92,15 +95,17 @@ class _Walk:
         return Mapping(tuple(items))
 
     def _value(self, value: Value, prefix: str, path: Path, *, inside: bool) -> Value:
-        if value is None:
-            return None
-        if isinstance(value, Mapping):
-            return self.mapping(value, prefix, path, inside=inside)
-        if isinstance(value, Sequence):
-            return self._sequence(value, prefix, path, inside=inside)
+        # Most are text, and to ask what a value is not takes longer than what it is.
+        if not isinstance(value, str):
+            if value is None:
+                return None
+            if isinstance(value, Mapping):
+                return self.mapping(value, prefix, path, inside=inside)
+            if isinstance(value, Sequence):
+                return self._sequence(value, prefix, path, inside=inside)
         new = self._visitor.value(value, self._place(prefix, path, inside=inside))
         # No format has a place for a comment in a mapping's value, so an altered type label must not make one.
-        return new.text if isinstance(new, Comment) else new
+        return new if isinstance(new, str) or not isinstance(new, Comment) else new.text
 
     def _sequence(self, node: Sequence, prefix: str, path: Path, *, inside: bool) -> Sequence:
         around = self._marks
@@ -115,7 +120,7 @@ class _Walk:
                 if item.text or not place.encrypted:
                     items.append(self._visitor.comment(item, place))
                 continue
-            if item is None or isinstance(item, Mapping | Sequence):
+            if not isinstance(item, str) and (item is None or isinstance(item, Mapping | Sequence)):
                 new: Value | Comment = self._value(item, prefix, (*path, index), inside=inside)
             else:
                 place = self._place(prefix, (*path, index), inside=inside)

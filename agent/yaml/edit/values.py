@@ -83,7 +83,7 @@ class _Substitution:
                 self._node(one, other)
 
     def _node(self, old: Value | Comment, new: Value | Comment) -> None:
-        if isinstance(old, Mapping | Sequence):
+        if not isinstance(old, str) and isinstance(old, Mapping | Sequence):
             if not isinstance(new, Mapping | Sequence) or type(old) is not type(new):
                 raise _RestructuredError
             if isinstance(old, Sequence) and match(old.items, new.items) != [*range(len(new.items))]:

@@ -23,7 +23,7 @@ CIPHERTEXT_BLOCK = CIPHERTEXT + r"\n+"  # compiled for files that have one
 """A ciphertext that is a block scalar: the line breaks behind it are of the scalar that it stands for."""
 
 _KEY = r"[A-Za-z_][A-Za-z0-9_./-]{0,999}+"  # libyaml takes up to 1,024 characters
-_USUAL = re.compile(rf"(\ *+)({_KEY}):\ ({CIPHERTEXT}|[A-Za-z0-9_/][A-Za-z0-9_./+=-]*+)(?:\n|\Z)")
+_USUAL = re.compile(rf"(\ *+)({_KEY}):(?:\ ({CIPHERTEXT}|[A-Za-z0-9_/][A-Za-z0-9_./+=-]*+)(?:\n|\Z)|\n)")
 _LINE = re.compile(
     rf"""
     (?P<indent>\ *+)
@@ -36,7 +36,7 @@ _LINE = re.compile(
               | "(?P<double>[^"\\\n]*+)"
               | (?P<literal>\|[+-]?+)
               | (?P<empty>\{{\}}|\[\])
-              | (?P<plain>(?:[A-Za-z0-9_./+$(~^=;\\]|-(?=[^\s-]))(?:[^\ :\n]++|:(?=[^\ \n])|\ ++(?=[^\ \#\n]))*+)
+              | (?P<plain>(?:[A-Za-z0-9_./+$(~^=;\\]|-(?=[^\s-]))[^\n]*?)(?<!\ )
             )
             (?:\ ++\#(?P<inline>[^\n]*+))?
         )?
@@ -144,12 +144,15 @@ class _Reader:
             if keys is None or key in keys or key in OTHER_WORDS:
                 raise _Doubtful
             keys.add(key)
-            literal = value[0] == "E" or (value[0] > "9" and value not in OTHER_WORDS)
-            into.items.append(Entry(key, value if literal else plain_v3(value), line))
-            leaves += found.span(3)
+            if value:
+                literal = value[0] == "E" or (value[0] > "9" and value not in OTHER_WORDS)
+                into.items.append(Entry(key, value if literal else plain_v3(value), line))
+                leaves += found.span(3)
+            else:
+                into.key, into.line, self._waiting = key, line, True
             at = found.end()
             line += 1
-            if len(self._stack) == 1:
+            if self._waiting or len(self._stack) == 1:
                 into = None
         self._at, self._line = at, line
         if self._held and (len(self._stack) > 1 or self._waiting):
@@ -289,6 +292,8 @@ class _Reader:
             value, start, end = found["double"], start - 1, end + 1
         else:
             start, end = found.span("plain")
+            if found["plain"][-1] == ":" or ": " in found["plain"]:
+                raise _Doubtful
             value = plain_v3(found["plain"])
         self._leaves += (start, end)
         return value

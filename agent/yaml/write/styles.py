@@ -11,8 +11,8 @@ from agent.yaml import numbers, scalars
 from agent.yaml.nodes import Scalar, Timestamp
 from agent.yaml.scalars import Dialect
 
-# Words of printable ASCII that begin as no indicator does, without `: ` and ` #`: nearly every text. Nothing is tried twice.
-_SAFE = re.compile(r"""[A-Za-z0-9_/](?:[!-9;-~]++|:(?=[!-~])| ++(?=[!"$-~]))*+""", re.ASCII)
+# What words that begin as no indicator does have not, which are nearly every text.
+_UNSAFE = re.compile(r"""[^ -~]|:(?![!-~])| (?![ !"$-~])""")
 _BASE60 = r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"
 _OF_BASE60 = "0123456789_:.+-"
 _BREAK = "\n\r\x85\u2028\u2029"
@@ -88,7 +88,8 @@ def is_text(text: str, dialect: Dialect) -> bool:
 @lru_cache(maxsize=4096)
 def analyze(text: str) -> Analysis:
     """yaml_emitter_analyze_scalar, for block context."""
-    if _SAFE.fullmatch(text):
+    first = text[:1]
+    if (first.isalnum() or first in {"_", "/"}) and _UNSAFE.search(text) is None:
         return Analysis(multiline=False, plain=True, single=True, block=True)
     if not text:
         return Analysis(multiline=False, plain=True, single=True, block=False)

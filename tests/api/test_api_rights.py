@@ -93,6 +93,85 @@ def test_agent_may_do_what_it_needs_and_no_more(installed: ControlPlane, verb, r
     assert may(installed, token, verb, resource, **where) is allowed
 
 
+READS = {"get", "list", "watch"}
+VERBS = (*sorted(READS), "create", "update", "patch", "delete", "deletecollection")
+VIRTUAL = [
+    *(("impersonate", resource, "") for resource in ("users", "groups", "serviceaccounts")),
+    *(("impersonate", f"{resource}", "authentication.k8s.io") for resource in ("uids", "userextras")),
+    *((verb, kind, "rbac.authorization.k8s.io") for verb in ("escalate", "bind") for kind in ("roles", "clusterroles")),
+    *((verb, "signers", "certificates.k8s.io") for verb in ("approve", "sign", "attest")),
+    ("request-serviceaccounts-token-audience", "https://kubernetes.default.svc", ""),
+    ("use", "podsecuritypolicies", "policy"),
+    ("*", "*", "*"),
+]
+"""Verbs that no resource of discovery names, and what they are about."""
+
+
+@pytest.fixture(scope="module")
+def served(installed: ControlPlane) -> list[tuple[str, str, str]]:
+    """Group, resource and subresource of all that the API server serves."""
+    groups = [("", "/api/v1")]
+    for group in installed.get("/apis")["groups"]:
+        groups += [(group["name"], f"/apis/{each['groupVersion']}") for each in group["versions"]]
+    found = {
+        (group, *each["name"].partition("/")[::2])
+        for group, path in groups
+        for each in installed.get(path)["resources"]
+    }
+    assert {("", "nodes", "proxy"), ("", "pods", "ephemeralcontainers"), ("", "serviceaccounts", "token")} <= found
+    return sorted(each for each in found if not each[1].startswith("selfsubject"))  # what anyone may ask about itself
+
+
+def test_agent_may_read_objects_and_change_none_of_anything_that_is_served(
+    installed: ControlPlane, served: list[tuple[str, str, str]]
+) -> None:
+    token = installed.service_account_token("signet-system", "signet-agent")
+    writes: set[tuple[str, str, str, str]] = set()
+    for group, resource, sub in served:
+        for verb in VERBS:
+            allowed = may(installed, token, verb, resource, group=group, sub=sub, namespace="shop")
+            if allowed and verb not in READS:
+                writes.add((verb, group, resource, sub))
+            assert not (allowed and group == "" and sub), (verb, resource, sub)
+    assert writes == {
+        *((verb, names.GROUP, "applications", sub) for verb in ("update", "patch") for sub in ("", "status")),
+        *((verb, "events.k8s.io", "events", "") for verb in ("create", "patch")),
+    }
+
+
+def test_applier_reads_and_writes_objects_of_tenants_and_nothing_below_them(
+    installed: ControlPlane, served: list[tuple[str, str, str]]
+) -> None:
+    token = installed.service_account_token("shop", "signet-applier")
+    found: set[str] = set()
+    for group, resource, sub in served:
+        for verb in VERBS:
+            if may(installed, token, verb, resource, group=group, sub=sub, namespace="shop"):
+                assert not sub, (verb, group, resource, sub)
+                found.add(f"{resource}.{group}".rstrip("."))
+    assert found == {
+        *("configmaps", "persistentvolumeclaims", "pods", "podtemplates", "replicationcontrollers"),
+        *("secrets", "serviceaccounts", "services", "cronjobs.batch", "jobs.batch"),
+        *(f"{each}.apps" for each in ("daemonsets", "deployments", "replicasets", "statefulsets")),
+        *("horizontalpodautoscalers.autoscaling", "poddisruptionbudgets.policy"),
+        *(f"{each}.networking.k8s.io" for each in ("ingresses", "networkpolicies")),
+        *(f"{each}.rbac.authorization.k8s.io" for each in ("roles", "rolebindings")),
+    }
+    for group, resource, sub in served:
+        for verb in ("get", "create", "patch"):
+            assert not may(installed, token, verb, resource, group=group, sub=sub, namespace="kube-system")
+
+
+@pytest.mark.parametrize("account", ["signet-system/signet-agent", "shop/signet-applier"])
+@pytest.mark.parametrize("namespace", ["", "shop", "kube-system"])
+def test_none_of_them_impersonates_escalates_signs_or_does_everything(
+    installed: ControlPlane, account: str, namespace: str
+) -> None:
+    token = installed.service_account_token(*account.split("/"))
+    for verb, resource, group in VIRTUAL:
+        assert not may(installed, token, verb, resource, group=group, namespace=namespace), (verb, resource)
+
+
 def test_what_an_installation_adds_is_a_cluster_role_with_a_label(installed: ControlPlane):
     token = installed.service_account_token("signet-system", "signet-agent")
     role = {

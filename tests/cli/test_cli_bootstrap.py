@@ -163,3 +163,13 @@ def test_no_file_is_made_where_a_link_of_the_work_tree_leads(shell: Shell):
     refused = shell.agent("bootstrap", "shop", "--no-recovery", "--url", "https://git.example.com/shop.git", "--yes")
     assert (refused.code, "a link that leads nowhere" in refused.err) == (2, True)
     assert not (shell.folder / "outside").exists()
+
+
+@pytest.mark.parametrize("namespace", ["signet-system", "kube-system"])
+def test_a_tenant_is_not_put_where_accounts_with_every_right_are(shell: Shell, namespace: str):
+    asked = ("bootstrap", "shop", "-n", namespace, "--no-recovery", "--url", "https://git.example.com/r.git")
+    for how in ("--export", "--yes"):
+        refused = shell.agent(*asked, how)
+        assert (refused.code, refused.out) == (2, b"")
+        assert "who may write in this namespace may do everything in the cluster" in refused.err
+    assert shell.agent(*asked, "--export", "--platform").code == 0

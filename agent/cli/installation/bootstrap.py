@@ -47,6 +47,8 @@ examples:
   agent bootstrap shop --url https://git.example.com/shop/deploy.git --layers base,envs/prod --no-recovery --export
   agent bootstrap platform --platform --url https://git.example.com/platform/cluster.git --recovery age1…
 """
+_DECIDING: Final = {names.AGENT_NAMESPACE, "kube-system"}
+"""Namespaces in which tokens of accounts with more rights than a tenant's can be made."""
 _KEY: Final = "sops-age"
 _KEY_FILE: Final = "age.agekey"
 _CREDENTIAL: Final = "git"
@@ -146,6 +148,12 @@ def run(args: argparse.Namespace) -> int:
         credential=_credential(args),
         platform=args.platform,
     )
+    if wanted.namespace in _DECIDING and not wanted.platform:
+        raise UsageError(
+            "who may write in this namespace may do everything in the cluster, and a tenant's Application could",
+            hint="name another one by --namespace; for an Application that may do everything, say --platform",
+            namespace=wanted.namespace,
+        )
     if args.export:
         terminal.write_manifests([*wanted.surroundings(), wanted.application()])
         return 0

@@ -151,6 +151,18 @@ async def test_a_pinned_commit_of_another_branch_or_under_a_tag_is_taken_and_sta
         assert (await mirrors.fetch(source(revision={"commit": branched}), credential)).commit == branched
 
 
+async def test_the_hash_of_an_annotated_tag_is_called_that(
+    mirrors: Mirrors, repository: Repository, source: Callable[..., Source], credential: GitCredential
+) -> None:
+    commit = repository.commit({"a.yaml": "a: 1\n"})
+    repository.tag("v1", commit, message="annotated")
+    tag = repository.git("rev-parse", "refs/tags/v1").strip()
+    assert tag != commit
+    with pytest.raises(SourceError, match="this is the hash of an annotated tag and not of a commit") as caught:
+        await mirrors.fetch(source(revision={"commit": tag}), credential)
+    assert caught.value.facts["commit"] == commit
+
+
 async def test_a_server_that_gives_no_commit_by_its_hash_gives_all_branches(
     mirrors: Mirrors, repository: Repository, source: Callable[..., Source], credential: GitCredential
 ) -> None:

@@ -127,6 +127,15 @@ class Fetcher:
             if not outcome.ok:
                 raise failures.translate(outcome, repository=source.address)
             if not reading.is_held(mirror, commit, cancelled=stop):
+                tagged = reading.commit_of(mirror, commit, cancelled=stop)
+                if tagged is not None and reading.is_held(mirror, tagged, cancelled=stop):
+                    raise SourceError(
+                        "this is the hash of an annotated tag and not of a commit",
+                        hint="pin the commit that the tag leads to, or name the tag",
+                        repository=source.address,
+                        revision=commit,
+                        commit=tagged,
+                    )
                 raise SourceError(
                     "no branch or tag of the repository contains this commit",
                     hint="pin one that a branch or tag contains: commits that are only in a fork or a pull request are not accepted",

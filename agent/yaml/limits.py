@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from agent.values.dataclass import dataclass
 from agent.values.errors import LimitError, YamlError
 from agent.values.text import is_lfs_pointer, is_utf16
+from agent.yaml import guises
 from agent.yaml.nodes import Entry, Mapping, Sequence
 
 if TYPE_CHECKING:
@@ -52,9 +53,10 @@ def check_size(data: bytes, *, file: str, limits: Limits) -> None:
 def check_text(data: bytes, *, file: str, limits: Limits) -> None:
     """For a file that is more than one value. Raises LimitError for one above `limits.size`, or with too many lines.
 
-    And YamlError for a pointer of Git LFS, which reads as YAML and as other types of file.
+    And YamlError for what is something else, such as a pointer of Git LFS, which reads as YAML and as other types of file.
     """
     check_content(data, file=file)
+    guises.check(data, file=file)
     check_size(data, file=file, limits=limits)
     if data.count(b"\n") > limits.values or data.count(b"\r") > limits.values:
         raise LimitError("the file has more lines than the limit", file=file, limit=limits.values)
@@ -71,7 +73,9 @@ def check_content(data: bytes, *, file: str) -> None:
 
 
 def check_utf8(data: bytes, *, file: str) -> None:
-    """Raises YamlError for a file in UTF-16."""
+    """Raises YamlError for a file in UTF-16 or UTF-32."""
+    if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        raise YamlError("the file is in UTF-32", hint="save it in UTF-8: iconv -f UTF-32 -t UTF-8", file=file)
     if is_utf16(data):
         raise YamlError("the file is in UTF-16", hint="save it in UTF-8: iconv -f UTF-16 -t UTF-8", file=file)
 

@@ -63,8 +63,11 @@ SOURCES: dict[str, tuple[str, Callable[[Shell], None]]] = {
         lambda shell: shell.env("SOPS_AGE_KEY", str(reveal(age.generate()[1]))),
     ),
     "words": ("not an age identity", _variable("SOPS_AGE_KEY", "canary-of-text")),
-    "half of one": ("not an age identity", lambda shell: shell.env("SOPS_AGE_KEY", shell.identity[:40])),
-    "one with a slip": ("not an age identity", lambda shell: shell.env("SOPS_AGE_KEY", _slip(shell.identity))),
+    "half of one": ("an age identity that is damaged", lambda shell: shell.env("SOPS_AGE_KEY", shell.identity[:40])),
+    "one with a slip": (
+        "an age identity that is damaged",
+        lambda shell: shell.env("SOPS_AGE_KEY", _slip(shell.identity)),
+    ),
     "no text": ("", _variable("SOPS_AGE_KEY", "\udcff\udcfe")),
     "a file that is not there": (
         "the file of a private key cannot be read",
@@ -74,7 +77,7 @@ SOURCES: dict[str, tuple[str, Callable[[Shell], None]]] = {
     "a link to itself": ("the file of a private key cannot be read", _variable("SOPS_AGE_KEY_FILE", "loop")),
     "a name that is too long": ("the file of a private key cannot be read", _variable("SOPS_AGE_KEY_FILE", "x" * 300)),
     "a file without end": ("larger than 16 MiB", _variable("SOPS_AGE_KEY_FILE", "/dev/zero")),
-    "an empty file": ("no age identity is available", _variable("SOPS_AGE_KEY_FILE", "/dev/null")),
+    "an empty file": ("/dev/null: there is no age identity in it", _variable("SOPS_AGE_KEY_FILE", "/dev/null")),
     "an encrypted file that is damaged": (
         "the passphrase-protected identity file is damaged",
         _variable("SOPS_AGE_KEY", "-----BEGIN AGE ENCRYPTED FILE-----\ncanary-of-text"),
@@ -83,6 +86,14 @@ SOURCES: dict[str, tuple[str, Callable[[Shell], None]]] = {
         "not an ssh private key",
         _variable("SOPS_AGE_KEY", "-----BEGIN OPENSSH PRIVATE KEY-----\ncanary\n-----END OPENSSH PRIVATE KEY-----"),
     ),
+    "a recipient": ("an age recipient, which is public", _variable("SOPS_AGE_KEY", "age1" + "q" * 58)),
+    "an ssh key's public half": (
+        "the public half of an ssh key",
+        _variable("SOPS_AGE_KEY", "ssh-ed25519 AAAA me@here"),
+    ),
+    "a PGP key": ("a PGP key", _variable("SOPS_AGE_KEY", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQEN\n")),
+    "a certificate": ("a certificate", _variable("SOPS_AGE_KEY", "-----BEGIN CERTIFICATE-----\nMIIB\n")),
+    "comments alone": ("SOPS_AGE_KEY: there is no age identity in it", _variable("SOPS_AGE_KEY", "# created: 2026\n")),
     "a command that fails": (
         "the command failed",
         _variable("SOPS_AGE_KEY_CMD", "sh -c 'echo canary-of-text; exit 1'"),

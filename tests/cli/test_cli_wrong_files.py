@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
@@ -127,3 +130,102 @@ def test_more_than_a_mebibyte_is_called_so(shell: Shell, kind: str, field: str, 
         shell.write("s.yaml", f"{head}  a: {value * (count - count // 2)}\n  b: {value * (count // 2)}\n")
         done = shell.agent("render", "-n", "shop", ".")
         assert (done.code, "larger than 1 MiB" in done.err) == (code, code == 1), done.err
+
+
+def _packed(module: str) -> bytes:
+    return bytes(import_module(module).compress(b"a: 1\n"))
+
+
+def _archive() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("s.yaml", "a: 1\n")
+    return stream.getvalue()
+
+
+GUISES = {
+    "gzip": (_packed("gzip"), "compressed by gzip"),
+    "xz": (_packed("lzma"), "compressed by xz"),
+    "bzip2": (_packed("bz2"), "compressed by bzip2"),
+    "ZIP": (_archive(), "a ZIP archive"),
+    "HTML": (b"<!DOCTYPE html>\n<html><title>Sign in</title>a: 1</html>\n", "a page of HTML"),
+    "HTML below a blank line": (b"\n <HTML lang=en>", "a page of HTML"),
+    "Ansible Vault": (b"$ANSIBLE_VAULT;1.1;AES256\n3132\n", "encrypted by Ansible Vault"),
+    "age": (b"age-encryption.org/v1\n-> X25519 x\n", "encrypted by age itself, not by SOPS"),
+    "PGP": (b"-----BEGIN PGP MESSAGE-----\n\nhQEM\n", "encrypted by PGP itself, not by SOPS"),
+    "UTF-32": ("a: 1\n".encode("utf-32"), "in UTF-32"),
+}
+
+
+@pytest.mark.parametrize("guise", GUISES)
+@pytest.mark.parametrize("name", ["s.yaml", "s.json", "s.env", "s.ini"])
+def test_what_is_something_else_is_called_that(shell: Shell, guise: str, name: str) -> None:
+    data, cause = GUISES[guise]
+    shell.write(name, data)
+    for command in (("encrypt", "--age", shell.recipient), ("decrypt",), ("verify", "--offline")):
+        done = shell.agent(*command, name)
+        assert done.code != 0
+        assert f"{name}: the file is {cause}" in done.err + done.out.decode()
+    shell.write("folder/" + name, data)
+    assert f"the file is {cause}" in shell.agent("render", "-n", "shop", "folder").err or not name.endswith(
+        ("yaml", "json")
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("s.yaml", "x: 1\n<<<<<<< HEAD\na: 1\n=======\na: 2\n>>>>>>> other\n"),
+        ("s.json", '{\n<<<<<<< HEAD\n"a": 1\n=======\n"a": 2\n>>>>>>> other\n}\n'),
+        ("s.env", "x=1\n<<<<<<< HEAD\na=1\n=======\na=2\n>>>>>>> other\n"),
+        ("s.ini", "[x]\n<<<<<<< HEAD\na=1\n=======\na=2\n>>>>>>> other\n"),
+        ("s.yaml", "x: 1\r\n<<<<<<< HEAD\r\na: 1\r\n=======\r\n"),
+    ],
+)
+def test_conflicts_of_a_merge_are_called_so(shell: Shell, name: str, text: str) -> None:
+    shell.write(name, text)
+    done = shell.agent("encrypt", "--age", shell.recipient, name)
+    assert done.code == 2
+    assert f"{name}:2: the file has conflicts of a merge" in done.err
+    if name not in {"s.ini", "s.env"}:
+        assert "the file has conflicts of a merge" in shell.agent("render", "-n", "shop", ".").err
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("a: 1\nb: {{ .Values.b }}\n", 2), ("{% if x %}\na: 1\n{% endif %}\n", 1), ("a: 1\n{{- if x }}\nb: 2\n", 2)],
+)
+def test_a_template_is_called_one(shell: Shell, text: str, line: int) -> None:
+    shell.write("s.yaml", text)
+    done = shell.agent("encrypt", "--age", shell.recipient, "s.yaml")
+    assert done.code == 2
+    assert f"s.yaml:{line}: this looks like a template" in done.err
+
+
+def test_braces_elsewhere_make_no_template_of_a_file(shell: Shell) -> None:
+    shell.write("s.yaml", "a: '{{ $labels.pod }}'\nb: [1, 2\n")
+    assert "expected `,` or `]` here" in shell.agent("encrypt", "--age", shell.recipient, "s.yaml").err
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (b"a: 1\nb: \xff\n", "s.yaml:2: bytes that are not UTF-8"),
+        (b"a: 1\nb: \0\n", "s.yaml:2: a control character, which YAML does not allow"),
+        (b"a:b\n", "a map, and not a text"),
+        (b"- a\n", "a map, and not a list"),
+    ],
+)
+def test_what_is_no_yaml_of_sops_says_where_and_why(shell: Shell, text: bytes, cause: str) -> None:
+    shell.write("s.yaml", text)
+    done = shell.agent("encrypt", "--age", shell.recipient, "s.yaml")
+    assert (done.code, cause in done.err, "hint: " in done.err) == (2, True, True), done.err
+
+
+@pytest.mark.parametrize("text", ['{"a": 1,}', "{'a': 1}", '{"a": 1} // b'])
+def test_what_people_write_and_json_has_not_is_named(shell: Shell, text: str) -> None:
+    shell.write("s.json", text)
+    assert (
+        "no comments, and no comma behind the last value"
+        in shell.agent("encrypt", "--age", shell.recipient, "s.json").err
+    )

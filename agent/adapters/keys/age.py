@@ -7,7 +7,7 @@ few keys need are loaded when one is met.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString
 
 from agent.adapters.keys import age_format, age_x25519
 from agent.adapters.keys.credential import data_key_bytes, key_bytes, key_text
@@ -234,10 +234,29 @@ def _identity_lines(content: str, source: str, person: Person | None, most: int 
 
                 asking.append(PluginIdentity(word, person, source=source))
         except ValueError:
-            raise ConfigError(
-                "not an age identity", hint="one AGE-SECRET-KEY-1… a line", file=source, line=number
-            ) from None
+            message = _other(word, content)
+            raise ConfigError(message, hint="one AGE-SECRET-KEY-1… a line", file=source, line=number) from None
     return AgeKeys(tuple(identities), tuple(asking), passed_over)
+
+
+def _other(word: str, content: str) -> LiteralString:
+    """What stands where an identity should, as far as it is known."""
+    upper = word.upper()
+    known: tuple[tuple[bool, LiteralString], ...] = (
+        (
+            upper.startswith(("AGE-SECRET-KEY-", "AGE-PLUGIN-")),
+            "an age identity that is damaged: a part is missing, or mistyped",
+        ),
+        (word.startswith("age1"), "an age recipient, which is public, and not the identity"),
+        (word.startswith(("ssh-", "ecdsa-", "sk-")), "the public half of an ssh key, and not the private one"),
+        ("-----BEGIN PGP" in content, "a PGP key, and not an age identity: gpg --import takes it"),
+        ("-----BEGIN CERTIFICATE" in content, "a certificate, and not an age identity"),
+        (" PUBLIC KEY-----" in content, "a public key, and not an age identity"),
+    )
+    for applies, message in known:
+        if applies:
+            return message
+    return "not an age identity"
 
 
 def _too_many(source: str) -> LimitError:

@@ -172,6 +172,8 @@ def _read(sources: Iterable[_Source]) -> _Found:
         try:
             text = Secret(source.read(), source.name)
             keys = AgeKeys.parse(text, source=source.name, person=Terminal(), public=source.public)
+            if not keys.identities and not keys.asking:
+                problems.append(ConfigError("there is no age identity in it", file=source.name))
             found = found.merge(keys)
         except ConfigError as error:
             problems.append(error)
@@ -205,7 +207,8 @@ def _content(path: str) -> bytes:
         with open(path, "rb") as stream:
             content = stream.read(_LARGEST + 1)
     except (OSError, ValueError) as error:
-        raise ConfigError("the file of a private key cannot be read", file=path, cause=system.cause(error)) from None
+        name = path or "an empty name"
+        raise ConfigError("the file of a private key cannot be read", file=name, cause=system.cause(error)) from None
     if len(content) > _LARGEST:
         raise ConfigError("the file of a private key is larger than 16 MiB", file=path)
     return content

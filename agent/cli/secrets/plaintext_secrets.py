@@ -9,7 +9,6 @@ from agent.cli.errors import PrivateKeyError
 from agent.sops.format.metadata import ENTRY
 from agent.sops.kubernetes import clear, meaning
 from agent.values.errors import AgentError, ClearValuesError, PlaintextSecretError
-from agent.yaml.read import manifests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,6 +45,9 @@ def private_keys(data: bytes, *, file: str) -> Iterator[AgentError]:
 def _secrets(data: bytes, store: Store, file: str) -> Iterator[AgentError]:
     if store.flat or store.single or (_SECRET.search(data) is None and _GENERATOR not in data):
         return
+    # Only here, since most files have none.
+    from agent.yaml.read import manifests
+
     try:
         documents = manifests.parse(data, file=file, strict=False)
     except AgentError:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from agent.sops.format.metadata import ENTRY
 from agent.sops.stores import alignment, flatten, scalars
 from agent.values.errors import AlreadyEncryptedError, YamlError
+from agent.yaml import guises
 from agent.yaml.edit.edits import Spliced
 from agent.yaml.limits import Limits, check_text, check_utf8
 from agent.yaml.nodes import Comment, Entry, Mapping
@@ -32,6 +33,7 @@ printed = flatten.scalar_text
 holds = scalars.every
 
 
+@guises.seen_through
 def parse_plain(data: bytes, *, file: str, limits: Limits | None = None) -> list[Mapping]:
     """One document of a file's lines; keys of metadata are keys. Raises YamlError for a line without `=`, LimitError."""
     check_text(data, file=file, limits=limits or Limits())

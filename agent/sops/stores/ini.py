@@ -14,6 +14,7 @@ from agent.sops.stores.ini_lines import DEFAULT, DELIMITERS
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import EmitError
 from agent.values.text import SPACE, UTF8_MARK
+from agent.yaml import guises
 from agent.yaml.edit.edits import Spliced
 from agent.yaml.limits import Limits, check_text, check_utf8
 from agent.yaml.nodes import Comment, Entry, Mapping
@@ -41,6 +42,7 @@ _QUOTING = re.compile(r"""["'`\\\r]""")
 _QUOTES = ('"', "`", '"""', "'")
 
 
+@guises.seen_through
 def parse_plain(data: bytes, *, file: str, limits: Limits | None = None) -> list[Mapping]:
     """One document of a file's sections, `DEFAULT` always the first; every value is text. Raises YamlError, also for what would be lost, and LimitError."""
     check_text(data, file=file, limits=limits or Limits())
@@ -52,6 +54,7 @@ def _text(data: bytes) -> str:
     return data.removeprefix(UTF8_MARK).decode("utf-8", "surrogateescape")
 
 
+@guises.seen_through
 def _lines(data: bytes, file: str, limits: Limits | None) -> Lines:
     """As sops reads a file with metadata, and as `parse_plain` one without."""
     check_text(data, file=file, limits=limits or Limits())

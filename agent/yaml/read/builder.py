@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, LiteralString, Protocol, cast
 
 from yaml.events import (
     AliasEvent,
@@ -20,7 +20,7 @@ from yaml.events import (
 )
 
 from agent.values.dataclass import replace
-from agent.yaml import scalars
+from agent.yaml import guises, scalars
 from agent.yaml.nodes import Comment, Entry, Key, Mapping, Scalar, Sequence, Value
 from agent.yaml.read.comments import VALUE, Gaps, unplaced
 from agent.yaml.read.events import Source, Stream
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from agent.yaml.read.comments import Run
 
 
+_WHOLE: LiteralString = "write `key: value` with a space, or encrypt the file whole: --input-type binary"
+
+
 class Watcher(Protocol):
     """Who sees the events that stand in the text, an alias as itself, while a file is parsed."""
 
@@ -42,6 +45,7 @@ class Watcher(Protocol):
         ...
 
 
+@guises.seen_through
 def build(
     data: bytes, *, file: str, limits: Limits, watcher: Watcher | None = None, in_place: bool = False
 ) -> list[Mapping]:
@@ -158,7 +162,7 @@ class _Builder:
                 self._source.fail("a map or list cannot be a key", event.start_mark)
             self._check_merge(event)
         elif isinstance(event, SequenceStartEvent):
-            self._source.fail("the top level of a SOPS file is a map", event.start_mark)
+            self._source.fail("the top level of a SOPS file is a map, and not a list", event.start_mark, hint=_WHOLE)
         begun = _Frame(event, event.start_mark.column)
         if not begun.block:
             begun.column = frame.column if frame is not None else 0
@@ -200,7 +204,9 @@ class _Builder:
         value = self._resolve(event)
         if frame is None:
             if value is not None:
-                self._source.fail("the top level of a SOPS file is a map", event.start_mark)
+                self._source.fail(
+                    "the top level of a SOPS file is a map, and not a text", event.start_mark, hint=_WHOLE
+                )
             return
         placed = not replayed and bool(self._gaps.text)
         if placed and event.anchor is not None:

@@ -154,8 +154,29 @@ class Stream:
         last = cast("Mark", self._last.end_mark) if self._last is not None else None
         if isinstance(error, yaml.reader.ReaderError):
             check_utf8(self._data, file=self.source.file)
-            self.source.fail("a character that YAML does not allow, or bytes that are not UTF-8", last)
+            self._refuse_characters()
         self.source.fail("this is not YAML", last)
+
+    def _refuse_characters(self) -> NoReturn:
+        """Raises YamlError at the first one that YAML does not allow."""
+        try:
+            text = self._data.decode()
+        except UnicodeDecodeError as error:
+            line = self._data.count(b"\n", 0, error.start) + self.source.first_line
+            raise YamlError(
+                "bytes that are not UTF-8",
+                hint="save the file in UTF-8; what is no text is encrypted whole: --input-type binary",
+                file=self.source.file,
+                line=line,
+            ) from None
+        found = yaml.reader.Reader.NON_PRINTABLE.search(text.removeprefix("\ufeff"))
+        line = text.count("\n", 0, found.start() if found else 0) + self.source.first_line
+        raise YamlError(
+            "a control character, which YAML does not allow",
+            hint="remove it, or write it as an escape in double quotes",
+            file=self.source.file,
+            line=line,
+        )
 
     def __iter__(self) -> Iterator[Event]:
         """Every event, an alias replaced by the events of what it names. Raises YamlError and LimitError."""

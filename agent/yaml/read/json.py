@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NoReturn, cast
+from typing import Any, LiteralString, NoReturn, cast
 
 from agent.values.errors import LimitError, YamlError
-from agent.yaml import numbers
+from agent.yaml import guises, numbers
 from agent.yaml.limits import Limits, check_text, check_utf8
 from agent.yaml.nodes import Entry, Mapping, Sequence, Value
 
@@ -23,10 +23,14 @@ _OBJECT = re.compile(rb"\s*+\{")
 _UNDECODABLE = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 
 
+_HINT: LiteralString = "JSON has text in double quotes, no comments, and no comma behind the last value"
+
+
 class _NumberError(ValueError):
     pass
 
 
+@guises.seen_through
 def parse(data: bytes, *, file: str, limits: Limits | None = None, whole: bool = False) -> Mapping:
     """The object that a file holds: integers that fit 64 bits are int, all other numbers float, bad UTF-8 becomes U+FFFD.
 
@@ -44,13 +48,20 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None, whole: bool =
             text, object_pairs_hook=_pairs, parse_int=_integer, parse_float=_real, parse_constant=_constant
         )
     except json.JSONDecodeError as error:
-        raise YamlError("this is not JSON", file=file, line=error.lineno, column=error.colno) from None
+        if not text.strip():
+            raise YamlError("the file is empty", hint="an object without values is {}", file=file) from None
+        raise YamlError("this is not JSON", hint=_HINT, file=file, line=error.lineno, column=error.colno) from None
     except _NumberError:
         raise YamlError("a number is larger than a 64-bit float, or is not JSON", file=file) from None
     except RecursionError:
         raise LimitError("maps and lists are nested too deeply", file=file, limit=limits.depth) from None
     if not isinstance(value, Mapping):
-        raise YamlError("the top level of a SOPS file is an object", file=file, line=1)
+        raise YamlError(
+            "the top level of a SOPS file is an object",
+            hint="put it below a key, or encrypt the file whole: --input-type binary",
+            file=file,
+            line=1,
+        )
     if whole and _is_spoilt(data, text):
         # Go, and so sops, puts U+FFFD in its place.
         raise YamlError("text is not UTF-8, or half of a character", hint="it would be lost: write it again", file=file)

@@ -23,7 +23,7 @@ from yaml.events import (
 from agent.values.dataclass import dataclass
 from agent.values.errors import YamlError
 from agent.values.text import SPACE
-from agent.yaml import numbers, scalars
+from agent.yaml import guises, numbers, scalars
 from agent.yaml.limits import Limits, check_text, long_key, long_path
 from agent.yaml.read import json_stream
 from agent.yaml.read.events import Source, Stream
@@ -47,6 +47,7 @@ class ManifestDocument:
     index: int
 
 
+@guises.seen_through
 def parse(data: bytes, *, file: str, limits: Limits | None = None, strict: bool = True) -> list[ManifestDocument]:
     """The documents of a file. `strict` refuses duplicate keys; else the last one stands, as in kubectl.
 

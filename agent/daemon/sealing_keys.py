@@ -6,7 +6,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from agent.adapters.keys.sealed_secrets import SealingKeys
 from agent.values.errors import AgentError, ConfigError
 from agent.values.ids import ObjectId
 from agent.values.secret import Secret
@@ -14,6 +13,7 @@ from agent.values.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from agent.adapters.keys.sealed_secrets import SealingKeys
     from agent.adapters.kubernetes.secrets import Secrets
     from agent.daemon.key_work import Workers
     from agent.manifests.sealed_secrets import SealedValue
@@ -69,6 +69,9 @@ class SealingKeyRing:
         async with self._lock:
             if self._keys is not None and time.monotonic() - self._read_at < _READ_AGAIN_SECONDS:
                 return self._keys, False
+            # It loads ciphers, and few clusters have sealed Secrets.
+            from agent.adapters.keys.sealed_secrets import SealingKeys  # noqa: PLC0415
+
             found: list[SealingKeys] = []
             for name in self._names:
                 source = f"Secret {self._namespace}/{name}"

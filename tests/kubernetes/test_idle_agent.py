@@ -9,6 +9,7 @@ LATER = {
     *(
         "botocore",
         "cronsim",
+        *("cryptography.hazmat.primitives.asymmetric.rsa", "cryptography.hazmat.primitives.ciphers"),
         "cryptography.hazmat.primitives.serialization",
         "cryptography.x509",
         "git",

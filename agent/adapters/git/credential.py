@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agent.adapters.git import addresses, deploy_keys, github_apps
+from agent.adapters.git import addresses
 from agent.engine.credentials import GitCredential, GitHubApp
 from agent.values.errors import SourceError
 from agent.values.reveal import reveal
@@ -79,6 +79,9 @@ def in_memory(name: str, content: bytes) -> Generator[int]:
 @contextmanager
 def key_file(identity: Secret) -> Generator[int]:
     """The same of a deploy key, as OpenSSH reads it."""
+    # It loads every kind of key.
+    from agent.adapters.git import deploy_keys  # noqa: PLC0415
+
     with in_memory("identity", deploy_keys.openssh(_bytes(identity))) as descriptor:
         yield descriptor
 
@@ -123,6 +126,8 @@ def of_secret(data: Mapping[str, Secret], url: str) -> GitCredential:
     Its keys: `username`, `password` and `ca.crt`, or those of a GitHub App and `ca.crt`; over SSH `identity`, `known_hosts`, and `password`
     for the passphrase of `identity`.
     """
+    from agent.adapters.git import deploy_keys, github_apps  # noqa: PLC0415  # as above
+
     if not addresses.is_ssh(url):
         if any(key in data for key in github_apps.KEYS):
             app = _app(data)
@@ -148,6 +153,8 @@ def of_secret(data: Mapping[str, Secret], url: str) -> GitCredential:
 
 
 def _app(data: Mapping[str, Secret]) -> GitHubApp:
+    from agent.adapters.git import github_apps  # noqa: PLC0415  # as above
+
     number, installation, private_key, base = github_apps.KEYS
     numbers = [github_apps.number(_clear(data, key), key) for key in (number, installation)]
     tokens = github_apps.tokens_url(_clear(data, base), numbers[1])
@@ -158,6 +165,8 @@ def _app(data: Mapping[str, Secret]) -> GitHubApp:
 
 def authorization(app: GitHubApp, now: float) -> str:
     """The header by which an App asks for a token, at `now` of Unix time. For a request, and nothing else."""
+    from agent.adapters.git import github_apps  # noqa: PLC0415  # as above
+
     return f"Bearer {github_apps.assertion(_bytes(app.key), app.number, now)}"
 
 

@@ -10,7 +10,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from agent.adapters.oci import layout, registry, signers
+from agent.adapters.oci import layout, registry
 from agent.api.registries import ArtifactRule
 from agent.manifests import versions
 from agent.values.errors import LimitError, SourceError
@@ -79,7 +79,7 @@ class Artifacts:
 
     async def verify(self, source: Source, credential: GitCredential | None, commit: str, demand: Demand) -> str:
         """Which key signed an artifact. Raises SignatureError, ConfigError, SourceUnavailableError."""
-        from agent.adapters.oci import cosign  # noqa: PLC0415  # loaded with the first signature
+        from agent.adapters.oci import cosign, signers  # noqa: PLC0415  # loaded with the first signature
 
         assert isinstance(demand.rule, ArtifactRule)
         keys = await self._kept.in_thread(partial(signers.load, demand.rule.keys))

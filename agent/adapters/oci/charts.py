@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from agent.adapters.oci import addresses, artifacts, credential, registry, signers
+from agent.adapters.oci import addresses, artifacts, credential, registry
 from agent.adapters.oci.client import Asked, Client
 from agent.api.registries import OciSource
 from agent.manifests.charts import FoundChart
@@ -69,7 +69,7 @@ class Charts:
         async with registry.opened(self._registries, asked.url, login) as opened:
             tag, digest = await artifacts.named(asked, opened, plus="_")
             if rule is not None:
-                from agent.adapters.oci import cosign  # noqa: PLC0415  # loaded with the first signature
+                from agent.adapters.oci import cosign, signers  # noqa: PLC0415  # loaded with the first signature
 
                 keys = await self._kept.in_thread(lambda: signers.load(rule.keys))
                 _ = await cosign.verify(opened, digest, keys)

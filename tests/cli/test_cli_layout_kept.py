@@ -35,6 +35,7 @@ KEPT = {
     "several documents": 'a: |-\n  x\nl: []  # c\n---\na: [b, "c"]\nl:\n    # d\n  - e\n',
     "documents with nothing in them": "# licence\n---\n---\n# one\n---\na: x\n---\n---\n\n---\nb: z\n---\n",
     "documents with nothing in them, of Windows": "a: x\r\n---\r\n---\r\nb: z\r\n---\r\n# c\r\n---\r\n",
+    "several documents, the first without a map": "a: x\n---\nb: |\n  y\n  z\nc:\n  d: |\n    y\n    z\n  e:\n    - |\n      y\n      z\n",
     "an empty map alone": "{}\n",
     "a comment behind the dash of nothing": "l:\n  -  # c\n  - x\n",
 }

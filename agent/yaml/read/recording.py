@@ -24,18 +24,22 @@ class Recorder:
     """Watches how the tree of `text` is built (`builder.build`).
 
     `step`, `dash` and `body` are how far the first nested map, list in a map and block scalar are indented; 0, and -1 for `dash`, where
-    there is none.
+    there is none. The map that sops adds to each document has a layout of its own: it counts where there is no other.
     """
 
     def __init__(self, text: str, lines: Lines) -> None:
         self.documents: list[DocumentSpan] = []
         self.scalars: list[Node] = []
-        self.step = 0
+        self._step = self._added = 0
         self.dash = -1
         self.body = 0
         self._text = text
         self._lines = lines
         self._open: list[Node] = []
+
+    @property
+    def step(self) -> int:
+        return self._step or self._added
 
     def take(self, event: Event) -> None:
         """The next event."""
@@ -96,12 +100,18 @@ class Recorder:
             node.column = node.content - self._lines.start(node.content)
         if self._open and not node.flow and self._open[-1].kind is Kind.MAPPING:
             indent = node.column - self._open[-1].column
-            if mapping:
-                self.step = self.step or indent
+            if mapping and self._is_added():
+                self._added = self._added or indent
+            elif mapping:
+                self._step = self._step or indent
             elif self.dash < 0:
                 self.dash = indent
         self._put(node)
         self._open.append(node)
+
+    def _is_added(self) -> bool:
+        key = self._open[-1].children[-1]
+        return len(self._open) == 1 and self._text[key.content : key.end].strip("'\"") == "sops"
 
     def _finish(self, node: Node, end: int) -> None:
         if not node.flow or (node.kind is Kind.MAPPING and not self._text.startswith("{", node.content)):

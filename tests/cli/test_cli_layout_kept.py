@@ -36,6 +36,8 @@ KEPT = {
     "documents with nothing in them": "# licence\n---\n---\n# one\n---\na: x\n---\n---\n\n---\nb: z\n---\n",
     "documents with nothing in them, of Windows": "a: x\r\n---\r\n---\r\nb: z\r\n---\r\n# c\r\n---\r\n",
     "several documents, the first without a map": "a: x\n---\nb: |\n  y\n  z\nc:\n  d: |\n    y\n    z\n  e:\n    - |\n      y\n      z\n",
+    "a comment below the first mark": "# licence\n---\n# about\n\na: x\n# last\n---\n# next\n\nb: z\n",
+    "a comment below the first mark, behind a blank line": "\n---\n# about\n# both\n\na:\n  - x\n",
     "an empty map alone": "{}\n",
     "a comment behind the dash of nothing": "l:\n  -  # c\n  - x\n",
 }

@@ -138,9 +138,10 @@ def encrypt_file(
     bare, made = stores.split(encrypted, file=file)
     assert made is not None
     new = () if unchanged else bare
-    commented = reopened.check(written, documents, made, data_key, file=file, store=store, fresh=new)
+    kept = before is not None
+    commented = reopened.check(written, documents, made, data_key, file=file, store=store, fresh=new, in_place=kept)
     if not commented and source in {None, store}:
-        if before is not None:
+        if kept:
             raise SopsEncryptError(
                 "a comment would be lost, or stand elsewhere",
                 hint="move it to a line of its own above a key",

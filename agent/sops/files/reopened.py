@@ -44,8 +44,11 @@ def check(
     file: str,
     store: Store,
     fresh: Many[Mapping] = (),
+    in_place: bool = False,
 ) -> bool:
     """Whether the comments of `documents`, which are in the clear, are all in the encrypted file, each among its neighbours.
+
+    As sops reads it, or, `in_place`, as the agent does where the layout of a YAML file stays.
 
     Raises SopsEncryptError, with the field, where the file does not open under its data key, or as other values, and where a value of it
     could not be written in the clear again. `metadata` are those that the file is to have. `fresh`: what was made of `documents` a moment
@@ -67,7 +70,24 @@ def check(
             "the encrypted file would not open again", file, metadata, field=str(error.facts.get("field", ""))
         ) from None
     kept = _check_plain(documents, metadata, file=file, store=store)
-    return _compared(documents, plain, metadata, file=file, store=store) and kept
+    found = _compared(documents, plain, metadata, file=file, store=store)
+    if not found and in_place and store.name == "yaml":
+        found = _has_comments_in_place(data, documents, metadata, data_key, file=file, store=store)
+    return found and kept
+
+
+def _has_comments_in_place(
+    data: bytes, documents: Many[Mapping], metadata: Metadata, data_key: Secret, *, file: str, store: Store
+) -> bool:
+    # Only here, since sops puts few comments elsewhere.
+    from agent.yaml.read import yaml
+
+    bare, _ = stores.split(yaml.parse(data, file=file, limits=_enough(data), in_place=True), file=file)
+    try:
+        plain = decrypt.decrypt(EncryptedFile(file, tuple(bare), metadata), data_key).documents
+    except InputError:
+        return False  # comments choose what is encrypted, and others would
+    return _compared(documents, plain, metadata, file=file, store=store)
 
 
 def check_kept(data: bytes, documents: Many[Mapping], metadata: Metadata, *, file: str, store: Store) -> None:

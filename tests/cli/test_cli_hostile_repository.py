@@ -107,6 +107,42 @@ def test_gitattributes_that_is_a_link_is_not_written_to(repository: Repository) 
     assert target.read_text() == "mine\n"
 
 
+# What is read
+
+
+@pytest.mark.parametrize(
+    ("link", "command"),
+    [
+        (".sops.yaml", ("encrypt", "-i", "own.yaml")),
+        (".sops.yaml", ("encrypt", "--check", ".")),
+        (".sops.yaml", ("verify", "--offline", "own.yaml")),
+        ("s.yaml", ("decrypt", "s.yaml")),
+        ("s.yaml", ("updatekeys", "-y", "s.yaml")),
+        ("operator.yaml", ("render", "-n", "shop", "--operator-file", "operator.yaml", ".")),
+        ("app.yaml", ("render", "-f", "app.yaml", ".")),
+    ],
+    ids=lambda each: each if isinstance(each, str) else " ".join(each),
+)
+def test_a_link_to_a_device_without_an_end_fills_no_memory(shell: Shell, link: str, command: tuple[str, ...]) -> None:
+    shell.write("own.yaml", "a: 1\n")
+    (shell.folder / link).symlink_to("/dev/zero")
+    result = shell.agent(*command)
+    assert result.code != 0
+    assert f"{link}: " in result.err
+    assert "this is no file but a device or a pipe, and has no end" in result.err
+
+
+def test_devices_and_pipes_are_none_of_what_a_glob_matches(shell: Shell) -> None:
+    shell.write(".sops.yaml", f"creation_rules:\n- age: {shell.recipient}\n")
+    shell.write("real/own.yaml", "a: 1\n")
+    (shell.folder / "real/zero.yaml").symlink_to("/dev/zero")
+    os.mkfifo(shell.folder / "real/pipe.yaml")
+    for glob in ("real/*", "real/*.yaml", "*/*.yaml", "**/*.yaml"):
+        result = shell.agent("encrypt", "--dry-run", glob)
+        assert (result.code, result.out.count(b"would be encrypted")) == (0, 2), result.err
+        assert b"own.yaml" in result.out
+
+
 # What is written
 
 

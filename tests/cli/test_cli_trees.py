@@ -274,7 +274,7 @@ def test_each_repository_goes_by_its_own_rules(shell: Shell) -> None:
     }
     assert shell.recipient in (shell.folder / "one/secrets/s.yaml").read_text()
     assert other in (shell.folder / "two/secrets/s.yaml").read_text()
-    assert files_of(shell, "verify", ".") == {"one/secrets/s.yaml": "sound", "two/secrets/s.yaml": "sound"}
+    assert files_of(shell, "verify", "one", "two") == {"one/secrets/s.yaml": "sound", "two/secrets/s.yaml": "sound"}
 
 
 def test_files_of_the_whole_family_take_a_tree(shell: Shell) -> None:

@@ -15,19 +15,28 @@ from agent.values import system
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
+_MOST = 64 * 1024 * 1024
+"""Bytes. A repository can hold a link to a device that never ends."""
 _NO_REPLACING = {errno.EACCES, errno.EPERM, errno.EBUSY}
 
 
 def read(path: str) -> bytes:
-    """A file's bytes. Raises FileMissingError, ReadError."""
+    """A file's bytes; of a device or a pipe, `_MOST` at the most. Raises FileMissingError, ReadError."""
     try:
         # An empty name, as a script's unset variable gives, is there, but no file.
         with open(path or ".", "rb") as stream:
-            return stream.read()
+            if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                return stream.read()
+            data = stream.read(_MOST + 1)
     except FileNotFoundError:
         raise FileMissingError("no such file", file=path) from None
     except (OSError, ValueError) as error:  # a name with a NUL in it
         raise ReadError("the file cannot be read", file=path, cause=system.cause(error)) from None
+    if len(data) > _MOST:
+        raise ReadError(
+            "this is no file but a device or a pipe, and has no end", hint="does a link lead there?", file=path
+        )
+    return data
 
 
 def read_existing(path: str) -> bytes:

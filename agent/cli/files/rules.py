@@ -44,8 +44,10 @@ def of(config: Rules | None, file: str) -> Rules | None:
 def _read(path: str) -> Rules:
     try:
         data = content.read(path)
-    except AgentError:
-        raise SopsRulesError("the rules cannot be read", hint="is it a file, and may you read it?", file=path) from None
+    except AgentError as error:
+        cause = str(error.facts.get("cause") or error.message)
+        hint = "is it a file, and may you read it?"
+        raise SopsRulesError("the rules cannot be read", hint=hint, file=path, cause=cause) from None
     return _parsed(data, path)
 
 

@@ -1,6 +1,6 @@
 """Several files, folders and globs as one piece of work: which files are meant, each one's turn, and the report at the end.
 
-In a folder, what hides (`.git`) and links are passed by, and by globs links to folders; a file that is named is taken whatever it is, but
+In a folder, what hides (`.git`) and links are passed by, and by globs links to folders, devices and pipes; a file that is named is taken whatever it is, but
 not written where a link leads out of the folder of `.sops.yaml`. Quoted globs know `*`, `?`, `[…]` and `**`. A failure ends the turn of its file only. The exit code is the first failure's, else 1 where `--check` found something to do.
 """
 
@@ -216,7 +216,7 @@ class _Finder:
             path = os.path.join(folder, part)
             if rest and os.path.isdir(path) and (part == ".." or not os.path.islink(path)):
                 yield from self._glob(path, rest)
-            elif not rest and os.path.exists(path):
+            elif not rest and os.path.exists(path) and not _is_special(path):
                 yield path
         else:
             from fnmatch import fnmatchcase
@@ -226,7 +226,8 @@ class _Finder:
                 if hidden or not fnmatchcase(entry.name, part):
                     continue
                 if not rest:
-                    yield os.path.join(folder, entry.name)
+                    path = os.path.join(folder, entry.name)
+                    yield from () if _is_special(path) else (path,)
                 elif entry.is_dir(follow_symlinks=False):
                     yield from self._glob(os.path.join(folder, entry.name), rest)
 
@@ -268,6 +269,11 @@ def _parts(path: str) -> tuple[str, list[str]]:
 
 def _is_glob(name: str) -> bool:
     return not _GLOB.isdisjoint(name) and not os.path.lexists(name)
+
+
+def _is_special(path: str) -> bool:
+    """Whether it is a device, a pipe or a socket, or a link to one."""
+    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
 
 
 def _is_folder(name: str) -> bool:

@@ -21,6 +21,10 @@ def trees(data, **options):
         (b'{"a": 1}\n{"a": 2}\n', [(1, 1), (2, 2)]),
         (b'{"a": 1}{"a": 2} {"a": 3}', [(1, 1), (2, 1), (3, 1)]),
         (b'\xef\xbb\xbf\n {\n"a": 1\n}\r\n\r\n{"a": 2}', [(1, 2), (2, 6)]),
+        # kubectl passes over nulls behind an object
+        (b'{"a": 1}\nnull\n\n{"a": 2}null{"a": 3}\n', [(1, 1), (2, 4), (3, 4)]),
+        (b'{"a": 1}\nnull\nnull', [(1, 1)]),
+        (b'{"a": 1}null\n---\n{"a": 2}\n', [(1, 1), (2, 3)]),
         # between `---` too, though kubectl reads YAML from there on and passes over the second of them
         (b'{"a": 1}\n---\n{"a": 2}\n{"a": 3}\n', [(1, 1), (2, 3), (3, 4)]),
         (b'a: 1\n---\n{"a": 2}\n{"a": 3}\n', [(1, 1), (2, 3), (3, 4)]),

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _BLANK = r"[ \t\r\n]*+"
 _BEGIN = re.compile(rf"{_BLANK}(?=\{{)")
-_END = re.compile(_BLANK)
+_NEXT = re.compile(rf"{_BLANK}(?:null{_BLANK})*+(?=\{{)")
+_END = re.compile(rf"{_BLANK}(?:(?:null{_BLANK})*+\Z)?")
 _STRUCTURE = re.compile(rf"{STRING}|[\[\]{{}},]", re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -42,7 +43,7 @@ class Stream:
 
 
 def read(text: str, limits: Limits, *, strict: bool) -> Stream:
-    """All objects up to the first thing that is none.
+    """All objects up to the first thing that is none; a null behind one of them says nothing, as to kubectl.
 
     What has a key twice is none either, with `strict`, nor what is not UTF-8 or has keys above the limits, nor is anything where the text
     exceeds another limit: YAML, which reads the rest, says what is wrong and where.
@@ -57,7 +58,7 @@ def read(text: str, limits: Limits, *, strict: bool) -> Stream:
     )
     clean = _clean if "\\u" in text else _same
     within = _BEGIN.match(text) is not None and not _exceeds(text, limits)
-    while within and (begin := _BEGIN.match(text, end)):
+    while within and (begin := (_NEXT if found else _BEGIN).match(text, end)):
         at = begin.end()
         try:
             tree, after = cast("tuple[Tree, int]", decoder.raw_decode(text, at))

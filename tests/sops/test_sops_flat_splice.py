@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from sops_documents import FLAT, assert_same, drawn, opened, ours
 
 from agent.sops import stores
+from agent.sops.files import decrypt
+from agent.sops.format.groups import unwrap_data_key
 from agent.sops.format.selection import Selection
 from agent.sops.stores import Store, ini, named
 from agent.sops.stores.alignment import align
@@ -161,13 +163,13 @@ two\"\"\"
         (named("dotenv"), b"A=1\n\nB=2\n", "B=2", b"\nB=2\n"),
         (named("dotenv"), b"A=1\n\nB=2\n", "A=1\nC=2", b"A=1\n\nC=2\n"),
         (named("dotenv"), b"A=1\n\nB=2\n", "B=3\nA=1", b"B=3\nA=1\n"),
-        (named("dotenv"), b"A=1\nA=2", "A=1\nA=3", b"A=1\nA=3\n"),
+        (named("dotenv"), b"A=1\nA=2", "A=1\nA=3", b"A=1\nA=3"),
         (named("dotenv"), b"# a\n# b\nA=1\n", "# b\nA=1", b"# b\nA=1\n"),
         (named("ini"), b"[s]\na=1\n\nb  =  2 ; note\n", "[s]\na=9\nb=2 ; note", b"[s]\na=9\n\nb  =  2 ; note\n"),
         (named("ini"), b"[s]\na=1\n\nb  =  2 ; note\n", "[s]\na=1\nb=9 ; note", b"[s]\na=1\n\n; note\nb  =  9\n"),
         (named("ini"), b"[s]\na=1\n[t]\nb=2\n", "[s]\na=1\nnew=x\n[t]\nb=2", b"[s]\na=1\nnew = x\n[t]\nb=2\n"),
         (named("ini"), b"[s]\na=1\n[t]\nb=2\n", "[t]\nb=2", b"[t]\nb=2\n"),
-        (named("ini"), b"[s]\na=1", "[s]\na=1\n[t]\nb=2", b"[s]\na=1\n\n[t]\nb = 2\n"),
+        (named("ini"), b"[s]\na=1", "[s]\na=1\n[t]\nb=2", b"[s]\na=1\n\n[t]\nb = 2"),
         (named("ini"), b"; x\n[s]\na=1\n", "; y\n[s]\na=1", b"; y\n[s]\na=1\n"),
         # A key twice has no lines of its own; only a file with metadata may have one.
         (named("ini"), b"[s]\na=1\na=2\nb=1\n[sops]\n", "[s]\na=2\nb=3", b"[s]\na = 2\nb = 3\n"),
@@ -225,6 +227,25 @@ def test_an_env_file_says_what_is_wanted_and_nothing_else(before: str, after: st
     except YamlError:
         return
     assert parsed(named("dotenv"), splice(named("dotenv"), before.encode(), wanted)) == wanted
+
+
+ENDS = {
+    "no last break": ("a.env", b"A=1\n\n# c\nB=2"),
+    "no last break in sections": ("a.ini", b"; c\n[s]\na = 1\n\n[t]\nb=2"),
+    "no last break, of Windows": ("a.ini", b"[s]\r\na = 1\r\nb=2"),
+    "a box of comments": ("a.ini", b";\n; box\n;\n[s]\n#\n# box\n#\na = 1\n"),
+    "a box of comments, of Windows": ("a.ini", b";\r\n; box\r\n;\r\n[s]\r\n#\r\n# box\r\na = 1\r\n"),
+}
+
+
+@pytest.mark.parametrize(("name", "data"), ENDS.values(), ids=ENDS)
+def test_a_file_comes_back_as_it_was_and_real_sops_opens_what_is_between(sops: Sops, name: str, data: bytes) -> None:
+    store = stores.of(name)
+    there = splice(store, data, store.parse(ours(sops, data, name, Selection()), file=name)[0])
+    file = decrypt.read(there, file=name, store=store)
+    plain = decrypt.decrypt(file, unwrap_data_key(file.metadata.data_key, sops.keys, file=name))
+    assert splice(store, there, plain.documents[0]) == data
+    assert b"".join(sops.decrypt(there, name).split()) == b"".join(data.split())
 
 
 @pytest.mark.parametrize("name", ["values.env", "values.ini"])

@@ -133,7 +133,7 @@ def splice(
     indent: int | None = None,
     rewrite_metadata: bool = False,
 ) -> Spliced:
-    """The text nearest to `before` that holds the first document: blank lines stay. Raises as `emit`."""
+    """The text nearest to `before` that holds the first document: blank lines and the end stay. Raises as `emit`."""
     del file, indent, rewrite_metadata
     assert isinstance(before, bytes)
     wanted = _lines(documents[0])
@@ -143,7 +143,8 @@ def splice(
     for place, (_, text) in zip(places, wanted, strict=True):
         lines += [""] * (0 if place is None else blanks[place])
         lines.append(text)
-    return Spliced(_join([*lines, *[""] * rest]))
+    text = _join([*lines, *[""] * rest])
+    return Spliced(text if before[-1:] in {b"\n", b""} else text.removesuffix(b"\n"))
 
 
 def _read(text: str) -> tuple[list[tuple[str, str]], list[int], int]:

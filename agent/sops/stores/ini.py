@@ -83,7 +83,9 @@ def _section(section: Section) -> Mapping:
 
 
 def _bare(comment: str) -> str:
-    return comment.lstrip(f"{comment[0]} ") if comment[0] in ";#" else comment
+    bare = comment.lstrip(f"{comment[0]} ") if comment[0] in ";#" else comment
+    # sops ends at a first line of several with nothing in it.
+    return comment[0] + bare if bare[:1] in {"\n", "\r"} else bare
 
 
 def parse(data: bytes, *, file: str, limits: Limits | None = None) -> list[Mapping]:
@@ -224,10 +226,10 @@ def _comment_lines(comment: str, *, exact: bool = False, trim: bool = True) -> I
     if not comment:
         return
     for number, line in enumerate(comment.split("\n")):
-        if exact and number and line[:1] in ("#", ";"):
+        text = line.strip(SPACE)
+        if exact and line[:1] in ("#", ";") and (number or len(text) == 1):
             yield line.rstrip("\r")
             continue
-        text = line.strip(SPACE)
         if text and line[0] in "#;":
             yield f"{line[0]} {text[1:].strip(SPACE)}"
         else:
@@ -256,6 +258,8 @@ def splice(
     mark = UTF8_MARK if before.startswith(UTF8_MARK) else b""
     wanted = _sections(documents)
     text = mark + _Splicer(lines, wanted).text().encode("utf-8", "surrogateescape")
+    if before[-1:] not in {b"\n", b""}:
+        text = text.removesuffix(b"\n").removesuffix(b"\r")
     return Spliced(text) if _sections([_tree(_lines(text, file, None))]) == wanted else plain
 
 

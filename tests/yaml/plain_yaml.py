@@ -90,5 +90,7 @@ class Plain:
                 for _ in range(self._random.randrange(1, 4))
             ]
             return [f"{lead} {self._random.choice(['|', '|-', '|+'])}", *body]
+        if self._often(0.08):
+            return [lead]
         value = self._random.choice(ODD if self._often(self._odd) else USUAL)
         return [f"{lead} {value}{self._random.choice(['', '', '', '', '', '  # i', ' # '])}"]

@@ -177,8 +177,21 @@ def test_a_comment_that_goes_takes_nothing_else_along(gone):
     assert same_documents(sealed.parse(splice(data, [wanted], file="f.yaml").data, file="f.yaml"), [wanted])
 
 
-@pytest.mark.parametrize("text", ["password: x\n", "password: |\n  a\n  b\n", "---\npassword: 'x y'\n"])
-def test_a_file_of_one_value_gets_its_metadata_without_libyaml(text):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password: x\n",
+        "password: |\n  a\n  b\n",
+        "---\npassword: 'x y'\n",
+        "user: x\npassword:\n",
+        "password:\n",
+        "a: x\nb:\n  c: y\n  d:\ne:\nf: {}\n",
+        "a: x # note\n",
+        "a:\n  - x\n  - y # note\nb: []\n",
+        "a: |\n  x\nb:\nc:\nd:\n",
+    ],
+)
+def test_a_small_file_gets_its_metadata_without_libyaml(text):
     original = YamlOriginal(text.encode(), file="f.yaml")
     document = Mapping((*original.documents[0].items, METADATA))
     found = leaves.substitute(original.read, document, indent=4)

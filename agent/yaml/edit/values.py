@@ -25,6 +25,8 @@ Items: TypeAlias = "tuple[Entry | Comment, ...] | tuple[Value | Comment, ...]"
 _WORD = re.compile(rf"{lines.CIPHERTEXT}|[A-Za-z0-9_/][A-Za-z0-9_./+=-]*+")
 _NOTE = "[ -~]*+"
 _MARKS = frozenset("'\"|#")
+_LEAFLESS = re.compile(r"\n?(?:\ *+[^\ #\n][^#\n]*+\n)*+", re.VERBOSE)
+"""Lines of nulls, empty maps and empty lists: no comment, and none that is blank."""
 _DASHES = r"\ *+(?:- )*+"
 
 
@@ -129,12 +131,11 @@ class _Substitution:
 
     def _end(self, end: int, new: tuple[Entry | Comment, ...]) -> None:
         """The text's last line of what stays ends at `end`; what is new comes there."""
-        leaves = self._read.leaves
-        last = leaves[self._at - 1] if self._at else -1
-        tail = self._text[max(leaves[-1], 0) :] if leaves else self._text
-        if last < 0 or self._text[last:end] not in {"", "\n"} or tail not in {"", "\n"}:
+        last = self._leaf_above(self._at)
+        tail = self._leaf_above(len(self._read.leaves))
+        if not _LEAFLESS.fullmatch(self._text, last, end) or not _LEAFLESS.fullmatch(self._text, tail):
             raise _RestructuredError
-        if not self._text[self._text.rfind("\n", 0, last - 1) + 1 : last].strip():
+        if last and not self._text[self._text.rfind("\n", 0, last - 1) + 1 : last].strip():
             # A literal block with blank lines at its end, which may be the block's or not.
             raise _RestructuredError
         written = ""
@@ -144,6 +145,10 @@ class _Substitution:
 
             written = "".join(f"{line}\n" for line in document_end(new, self._layout(), self._indent))
         self._edits.append((end, len(self._text), written))
+
+    def _leaf_above(self, index: int) -> int:
+        """Where the last leaf of those before `index` ends: a comment behind a value comes first, and a null may have no place."""
+        return max([0, *self._read.leaves[max(index - 4, 0) : index]])
 
     def _layout(self) -> Layout:
         from agent.yaml.write.fragments import Layout

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from agent.gitmerge import hunks as list_hunks
-from agent.values.dataclass import dataclass
+from agent.values.dataclass import dataclass, replace
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 
 if TYPE_CHECKING:
@@ -64,6 +64,20 @@ def items(node: Sequence) -> tuple[list[Block], tuple[Comment, ...]]:
             found.append(Block(None, tuple(pending), item))
             pending.clear()
     return found, tuple(pending)
+
+
+def unrepeated(foot: tuple[Comment, ...], base: Many[Block], ours: Many[Block], theirs: Many[Block]) -> list[Block]:
+    """`theirs` without the comments at the end of the base, where both sides put something new behind these."""
+    texts = [each.text for each in foot]
+
+    def behind(blocks: Many[Block]) -> int | None:
+        found = (n for n, each in enumerate(blocks) if [note.text for note in each.comments[: len(foot)]] == texts)
+        return next(found, None)
+
+    at = behind(theirs) if foot else None
+    if at is None or behind(base) is not None or behind(ours) is None:
+        return list(theirs)
+    return [*theirs[:at], replace(theirs[at], comments=theirs[at].comments[len(foot) :]), *theirs[at + 1 :]]
 
 
 def named(blocks: Many[Block]) -> dict[str, Block] | None:

@@ -90,8 +90,9 @@ class _Merging:
         if (plain := _unopposed(base, ours, theirs)) is not None:
             assert isinstance(plain, Mapping)
             return plain
-        (old, _), (mine, foot), (other, other_foot) = map(merge_items.entries, (base, ours, theirs))
-        _, base_foot = merge_items.entries(base)
+        (old, base_foot), (mine, foot), (other, other_foot) = map(merge_items.entries, (base, ours, theirs))
+        parts = [list(each.values()) for each in (old, mine, other)]
+        other = dict(zip(other, merge_items.unrepeated(base_foot, *parts), strict=True))
         blocks = self._keyed(old, mine, other, lambda key: (*path, key))
         return merge_items.mapping(blocks, merge_items.comments(base_foot, foot, other_foot))
 
@@ -144,6 +145,7 @@ class _Merging:
             return plain
         (old, base_foot), (mine, foot), (other, other_foot) = map(merge_items.items, (base, ours, theirs))
         last = merge_items.comments(base_foot, foot, other_foot)
+        other = merge_items.unrepeated(base_foot, old, mine, other)
         named = [merge_items.named(each) for each in (old, mine, other)]
         if all(each is not None for each in named):
             by_name, my_names, other_names = (each or {} for each in named)

@@ -34,6 +34,7 @@ class Messy:
             lines += self._between(0) if self._often(0.3) else []
             if number or self._often(0.2):
                 lines.append("---" + self._behind())
+                lines += self._between(0) if self._often(0.3) else []
             lines += self._mapping(3, 0) if self._often(0.95) else [self._random.choice(["{}", "", "# only"])]
         lines += ["..."] if self._often(0.05) else []
         text = "\n".join(lines) + ("\n" if self._often(0.9) else "")

@@ -62,10 +62,9 @@ class Image:
         folder.chmod(0o755)
         for layer in self.layers:
             with self._opened(layer) as content:
-                content.extraction_filter = getattr(
-                    tarfile, "tar_filter", None
-                )  # Python 3.11.2 has none, and wants none
-                content.extractall(folder)  # noqa: S202  # an image of our own
+                # Python 3.11.2 has no filters, and needs none for an image of our own.
+                content.extraction_filter = getattr(tarfile, "tar_filter", None)
+                content.extractall(folder)  # noqa: S202
 
     @contextmanager
     def _opened(self, layer: Layer) -> Generator[tarfile.TarFile]:

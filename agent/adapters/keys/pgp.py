@@ -242,6 +242,6 @@ def _attended() -> bool:
 
 
 def _environment() -> dict[str, str] | None:
-    """Tells gpg-agent where to ask: gpg itself finds no terminal, since it reads from a pipe."""
+    """Gives gpg-agent the terminal to ask at: gpg itself finds no terminal, since it reads from a pipe."""
     terminal = _terminal()
     return {**os.environ, "GPG_TTY": terminal} if terminal and not os.environ.get("GPG_TTY") else None

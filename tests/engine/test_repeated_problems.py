@@ -20,7 +20,7 @@ APPLICATION = applications.parse(
         "spec": {"source": {"url": "https://git.example.com/x.git", "revision": {"branch": "main"}}},
     }
 )
-FILES = [Problem(ManifestError("no manifest", file=f"{number}.yaml", line=number), None, "") for number in range(80)]
+FILES = [Problem(ManifestError("no manifest", file=f"{number}.yaml", line=number + 1), None, "") for number in range(80)]
 OTHER = Problem(ManifestError("no manifest", file="other.yaml", field="kind"), None, "")
 OBJECTS = [Problem(PruneRefusedError("kept"), ObjectId("", "ConfigMap", "shop", name)) for name in "ab"]
 
@@ -31,7 +31,7 @@ def test_files_that_repeat_a_problem_are_one_failure_with_a_count() -> None:
         APPLICATION, Standing(), outcome, ApplicationStatus(), triggers=frozenset(), started=0.0, now=0.0
     )
     assert [(each.file, each.object, each.message) for each in found.failures] == [
-        ("0.yaml:0", "", "no manifest (and 79 times more)"),
+        ("0.yaml:1", "", "no manifest (and 79 times more)"),
         ("other.yaml", "", "no manifest"),
         ("", "ConfigMap shop/a", "kept"),
         ("", "ConfigMap shop/b", "kept"),

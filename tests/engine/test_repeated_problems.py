@@ -20,7 +20,9 @@ APPLICATION = applications.parse(
         "spec": {"source": {"url": "https://git.example.com/x.git", "revision": {"branch": "main"}}},
     }
 )
-FILES = [Problem(ManifestError("no manifest", file=f"{number}.yaml", line=number + 1), None, "") for number in range(80)]
+FILES = [
+    Problem(ManifestError("no manifest", file=f"{number}.yaml", line=number + 1), None, "") for number in range(80)
+]
 OTHER = Problem(ManifestError("no manifest", file="other.yaml", field="kind"), None, "")
 OBJECTS = [Problem(PruneRefusedError("kept"), ObjectId("", "ConfigMap", "shop", name)) for name in "ab"]
 

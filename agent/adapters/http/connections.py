@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 from typing import TYPE_CHECKING, Final
 
 from agent.values import system
@@ -80,7 +81,8 @@ async def listen(
     try:
         server = await asyncio.start_server(connections.serve, host, port, limit=LONGEST_HEAD)
     except OSError as error:
-        failed = system.cause(error)
+        # From Python 3.12, asyncio gives no number where this machine has none of the addresses.
+        failed = system.cause(error if error.errno else OSError(errno.EADDRNOTAVAIL, ""))
     else:
         return Server(server, connections)
     hint = f"choose another address or port: {flag}"

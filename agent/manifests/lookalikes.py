@@ -28,7 +28,7 @@ _HELM = re.compile(
     rb"\{\{(?:[^}\n]{0,200}?\.(?:Values|Release|Chart|Capabilities|Files|Template)\b"
     rb"|-?[ \t]*(?:(?:include|template|define|tpl|toYaml)\b|/\*))"
 )
-_TEMPLATE = re.compile(rb"\{\{|\{%[^\n]*%\}|<%[^\n]*%>")
+_TEMPLATE = re.compile(rb"\{\{|\{%(?:(?!\{%)[^\n])*?%\}|<%(?:(?!<%)[^\n])*?%>")
 _VALUES = re.compile(r"(?:.*[._-])?values(?:[._-].*)?\.(?:ya?ml|json)", re.IGNORECASE)
 _KINDS: tuple[tuple[LiteralString, frozenset[str], frozenset[str]], ...] = (
     ("this looks like a Grafana dashboard, not a manifest", frozenset({"panels"}), frozenset()),

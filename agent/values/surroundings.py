@@ -9,6 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
+from agent.values.dataclass import dataclass
 from agent.values.text import percent_encoded
 
 if TYPE_CHECKING:
@@ -20,9 +21,10 @@ Encoding: TypeAlias = Literal["", "none", "url", "json", "yaml"]
 Part: TypeAlias = "str | tuple[str, Encoding]"
 """Text of the template, or a value to put there."""
 
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+("|\Z)', re.DOTALL)
-_YAML_QUOTED = re.compile(r"""(?:^|(?<=[\s,\[{:-]))(?:"(?:[^"\\]|\\.)*+("|\Z)|'(?:[^']|'')*+('|\Z))""")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>`]*")
+_WITHIN = {'"': re.compile(r'(?:[^"\\]|\\.)*+', re.DOTALL), "'": re.compile("(?:[^']|'')*+")}
+_JSON_QUOTE, _YAML_QUOTE = re.compile('"'), re.compile(r"""(?<=[\s,\[{:-])["']""")
+_URL = re.compile(r"(?<=[A-Za-z0-9+.-])://[^\s\"'<>`]*")
+"""Without the scheme, which a search would read once for each of its letters."""
 _MARK, _LONE = "\ue000", "\ue001"
 """Stand in a template for a value: within text, and alone where JSON has a value. What holds them already is not looked at."""
 _MARKED = re.compile(f"[{_MARK}{_LONE}]([0-9]+);")
@@ -52,16 +54,19 @@ def joined(parts: Sequence[Part]) -> str:
     """The text with the values in it. Raises BrokenError."""
     text: list[str] = []
     template: list[str] = []
+    json_quotes, yaml_quotes = _Quotes(_JSON_QUOTE), _Quotes(_YAML_QUOTE, by_line=True)
     for number, part in enumerate(parts):
         if isinstance(part, str):
             text.append(part)
             template.append(part)
-            continue
-        value, encoding = part
-        before = "".join(template)
-        inside = _ends_in_quotes(_QUOTED, before) if encoding != "yaml" else False
-        text.append(value if encoding in {"", "none"} else _encoded(value, encoding, before))
-        template.append(f"{_MARK}{number};" if inside or encoding in {"url", "yaml"} else f"{_LONE}{number};")
+        else:
+            value, encoding = part
+            quotes = yaml_quotes if encoding == "yaml" else json_quotes
+            text.append(value if encoding in {"", "none"} else _encoded(value, encoding, quotes.mark))
+            inside = encoding in {"url", "yaml"} or bool(json_quotes.mark)
+            template.append(f"{_MARK if inside else _LONE}{number};")
+        json_quotes.read(template[-1])
+        yaml_quotes.read(template[-1])
     result, form = "".join(text), "".join(template)
     if any(isinstance(part, tuple) and part[1] == "" for part in parts):
         _check_url(form, parts)
@@ -70,21 +75,47 @@ def joined(parts: Sequence[Part]) -> str:
     return result
 
 
-def _ends_in_quotes(pattern: re.Pattern[str], text: str) -> bool:
-    return any(not any(found.groups()) for found in pattern.finditer(text))
+@dataclass(slots=True)
+class _Quotes:
+    """Which quotation mark is open at the end of a text that comes in pieces, each of which is read once; empty for none.
+
+    `opening` finds one that opens. `by_line`: each line begins with none.
+    """
+
+    opening: re.Pattern[str]
+    by_line: bool = False
+    mark: str = ""
+    _last: str = "\n"
+
+    def read(self, piece: str) -> None:
+        text = self._last + piece
+        if self.by_line and "\n" in piece:
+            self.mark, text = "", text[text.rindex("\n") :]
+        at = 1
+        while at < len(text):
+            if self.mark:
+                found = _WITHIN[self.mark].match(text, at)
+                at = found.end() if found else at
+                if text[at : at + 1] == self.mark:
+                    self.mark = ""
+                at += 1
+            elif (found := self.opening.search(text, at)) is not None:
+                self.mark, at = found.group(), found.end()
+            else:
+                break
+        self._last = text[-1]
 
 
-def _encoded(value: str, encoding: Encoding, before: str) -> str:
+def _encoded(value: str, encoding: Encoding, quote: str) -> str:
+    """A value that stands within this quotation mark, or in none."""
     if encoding == "url":
         return _NOT_UNRESERVED.sub(lambda found: percent_encoded(found.group()), value)
     literal = json.dumps(value, ensure_ascii=False)
     if encoding == "json":
-        return literal[1:-1] if _ends_in_quotes(_QUOTED, before) else literal
-    line = before.rpartition("\n")[2]
-    opened = next((found for found in _YAML_QUOTED.finditer(line) if not any(found.groups())), None)
-    if opened is None:
+        return literal[1:-1] if quote else literal
+    if not quote:
         return literal
-    if opened.group()[0] == '"':
+    if quote == '"':
         return literal[1:-1]
     if "\n" in value or "\r" in value:
         raise BrokenError("yaml")
@@ -95,7 +126,7 @@ def _check_url(form: str, parts: Sequence[Part]) -> None:
     """Whether each value without an encoding leaves the URL around it what it is."""
     for found in _URL.finditer(form):
         url = found.group()
-        start = url.index("://") + 3
+        start = len("://")
         ends = [at for mark in "/?#" if (at := url.find(mark, start)) >= 0]
         authority = min(ends, default=len(url))
         user = url.rfind("@", start, authority)

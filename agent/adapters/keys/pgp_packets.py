@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BLOCK: Final = re.compile(
-    rb"-----BEGIN PGP PRIVATE KEY BLOCK-----[ \t]*\r?\n(.*?)-----END PGP PRIVATE KEY BLOCK-----", re.DOTALL
+    rb"-----BEGIN PGP PRIVATE KEY BLOCK-----[ \t]*\r?\n((?:[^-\n][^\n]*+\n|\n)*+)-----END PGP PRIVATE KEY BLOCK-----"
 )
 _HEADER: Final = re.compile(rb"[A-Za-z][A-Za-z0-9-]*:")
 _SECRET: Final = frozenset({5, 7})

@@ -52,7 +52,7 @@ _MANAGER = re.compile(r'conflict with "(?P<manager>[\w.:/ -]{1,128})"')
 _WEBHOOK = re.compile(r'(?:[^"]{0,200}: )?admission webhook "(?P<webhook>[\w.-]+)" denied the request')
 _EFFECTS = re.compile(r'admission webhook "(?P<webhook>[\w.-]+)" does not support dry run')
 _POLICY = re.compile(r"(?:[^']{0,400} is forbidden: )?ValidatingAdmissionPolicy '(?P<policy>[\w.-]+)'")
-_SET_ITEM = re.compile(r'\[=(?:"[^"]*"|[^\]]*)\]')
+_SET_ITEM = re.compile(r'\[=(?:"[^"]*"\]|[^\]]*+(?:\]|\Z))')
 _RULES_LEFT_OUT = "<nil>"
 """The field of the note that rules in CEL were not tried since the schema refuses the object: no cause of its own."""
 _UNSAFE = re.compile(r'[^\w.\[\]"=,/:-]')

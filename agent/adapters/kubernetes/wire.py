@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     """Whether a live object is to be wrapped whole, because the record says that one of its fields holds a secret."""
 
 
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 _DEEPEST = 512
 """Levels of an answer. orjson reads 1,024; what is read here is walked by functions that call themselves."""
 

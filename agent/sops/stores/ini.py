@@ -36,7 +36,7 @@ metadata_prefix = ""
 printed = flatten.scalar_text
 holds = scalars.every
 
-_HEADER = re.compile(r"^\s*\[sops\]", re.MULTILINE)
+_HEADER = re.compile(r"^[^\S\n]*\[sops\]", re.MULTILINE)
 _USUAL_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 _QUOTING = re.compile(r"""["'`\\\r]""")
 _QUOTES = ('"', "`", '"""', "'")

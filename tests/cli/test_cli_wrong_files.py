@@ -229,3 +229,11 @@ def test_what_people_write_and_json_has_not_is_named(shell: Shell, text: str) ->
         "no comments, and no comma behind the last value"
         in shell.agent("encrypt", "--age", shell.recipient, "s.json").err
     )
+
+
+@pytest.mark.parametrize("text", ["? b: [x]\n: y\n", "a: 1\n? b: c\n: d: e\n", "? {b: c}\n: y\n"])
+def test_a_map_that_is_a_key_is_refused_by_its_line(shell: Shell, text: str) -> None:
+    shell.write("s.yaml", text)
+    done = shell.agent("encrypt", "--age", shell.recipient, "s.yaml")
+    assert done.code != 0
+    assert f"s.yaml:{text[: text.index('?') + 1].count(chr(10)) + 1}:3: a map or list cannot be a key" in done.err

@@ -110,8 +110,11 @@ class Recorder:
         self._open.append(node)
 
     def _is_added(self) -> bool:
-        key = self._open[-1].children[-1]
-        return len(self._open) == 1 and self._text[key.content : key.end].strip("'\"") == "sops"
+        """Whether a map that begins is the document's entry `sops`; it may also be a key itself."""
+        children = self._open[-1].children
+        if len(self._open) > 1 or len(children) % 2 == 0:
+            return False
+        return self._text[children[-1].content : children[-1].end].strip("'\"") == "sops"
 
     def _finish(self, node: Node, end: int) -> None:
         if not node.flow or (node.kind is Kind.MAPPING and not self._text.startswith("{", node.content)):

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BLOCK: Final = re.compile(
-    rb"-----BEGIN PGP PRIVATE KEY BLOCK-----[ \t]*\r?\n((?:[^-\n][^\n]*+\n|\n)*+)-----END PGP PRIVATE KEY BLOCK-----"
-)
+_BEGIN: Final = b"-----BEGIN PGP PRIVATE KEY BLOCK-----"
+_END: Final = b"-----END PGP PRIVATE KEY BLOCK-----"
 _HEADER: Final = re.compile(rb"[A-Za-z][A-Za-z0-9-]*:")
 _SECRET: Final = frozenset({5, 7})
 """Secret key, secret subkey."""
@@ -29,11 +28,20 @@ def secret_keys(text: bytes) -> tuple[bytes, int]:
 
     Raises ValueError for what is no armor, or holds anything but keys.
     """
-    data = b"".join(_unarmor(block) for block in _BLOCK.findall(text))
+    data = b"".join(map(_unarmor, _blocks(text)))
     tags = list(_tags(data))
     if not _OF_KEYS.issuperset(tags):
         raise ValueError("a packet that is none of a key")
     return data, sum(tag in _SECRET for tag in tags)
+
+
+def _blocks(text: bytes) -> Iterator[bytes]:
+    """What stands between the lines that begin and end one."""
+    for part in text.split(_BEGIN)[1:]:
+        line, _, rest = part.partition(b"\n")
+        block, ended, _ = rest.partition(_END)
+        if ended and not line.strip():
+            yield block
 
 
 def _unarmor(block: bytes) -> bytes:

@@ -25,8 +25,6 @@ Items: TypeAlias = "tuple[Entry | Comment, ...] | tuple[Value | Comment, ...]"
 _WORD = re.compile(rf"{lines.CIPHERTEXT}|[A-Za-z0-9_/][A-Za-z0-9_./+=-]*+")
 _NOTE = "[ -~]*+"
 _MARKS = frozenset("'\"|#")
-_LEAFLESS = re.compile(r"\n?(?:\ *+[^\ #\n][^#\n]*+\n)*+", re.VERBOSE)
-"""Lines of nulls, empty maps and empty lists: no comment, and none that is blank."""
 _DASHES = r"\ *+(?:- )*+"
 
 
@@ -133,7 +131,7 @@ class _Substitution:
         """The text's last line of what stays ends at `end`; what is new comes there."""
         last = self._leaf_above(self._at)
         tail = self._leaf_above(len(self._read.leaves))
-        if not _LEAFLESS.fullmatch(self._text, last, end) or not _LEAFLESS.fullmatch(self._text, tail):
+        if not _is_leafless(self._text[last:end]) or not _is_leafless(self._text[tail:]):
             raise _RestructuredError
         if last and not self._text[self._text.rfind("\n", 0, last - 1) + 1 : last].strip():
             # A literal block with blank lines at its end, which may be the block's or not.
@@ -164,6 +162,12 @@ class _Substitution:
             at = end
         out.append(self._text[at:])
         return "".join(out)
+
+
+def _is_leafless(text: str) -> bool:
+    """Whether what follows a leaf are lines of nulls, empty maps and empty lists: no comment, and none that is blank."""
+    below = text.removeprefix("\n")
+    return "#" not in below and (not below or below.endswith("\n")) and all(map(str.strip, below.split("\n")[:-1]))
 
 
 def _is_usual(text: str) -> bool:

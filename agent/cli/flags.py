@@ -6,12 +6,12 @@ with. Unlike there, flags may also stand behind the file's name.
 
 from __future__ import annotations
 
-import argparse
 import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from agent.cli import terminal
+from agent.cli.english import argparse
 from agent.values.errors import DataKeyError
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ _HIDDEN = "\0"
 """No argument of a process has it."""
 _TRUE = {"1", "t", "T", "TRUE", "true", "True"}
 _FALSE = {"0", "f", "F", "FALSE", "false", "False"}
-
-# argparse's own words stay English, as ours are: to look for a translation it loads `locale`, which takes a thirtieth of a small file's time.
-argparse.__dict__["_"] = str
 
 
 class Parser(argparse.ArgumentParser):

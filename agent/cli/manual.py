@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import textwrap
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
+
+from agent.cli.english import argparse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     T = TypeVar("T")
 
-CONFLICT: Final = re.compile(rb"^<{7,}(?: .*)?\r?$", re.MULTILINE)
+# Compiled when they are needed, since few files are something else.
+_CONFLICT: Final = rb"(?m)^<{7,}(?: .*)?\r?$"
 """The line that Git begins a conflict with, without its break."""
-_TEMPLATE: Final = re.compile(rb"\{\{|\{%|<%")
-_HTML: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_TEMPLATE: Final = rb"\{\{|\{%|<%"
+_HTML: Final = rb"(?i)(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body)\b"
+_ABOVE_HTML: Final = b"\xef\xbb\xbf \t\r\n"
 _UNPACK: LiteralString = "unpack it first; agent encrypt --input-type binary takes it as it is"
 _BEGINNINGS: Final[tuple[tuple[bytes, LiteralString, LiteralString], ...]] = (
     (b"\x1f\x8b", "the file is compressed by gzip", _UNPACK),
@@ -56,7 +58,7 @@ def check(data: bytes, *, file: str) -> None:
     for beginning, message, hint in _BEGINNINGS:
         if data.startswith(beginning):
             raise YamlError(message, hint=hint, file=file)
-    if _HTML.match(data):
+    if data[:1024].lstrip(_ABOVE_HTML)[:1] == b"<" and re.match(_HTML, data):
         raise YamlError(
             "the file is a page of HTML",
             hint="a server gave a page in its place, of a login or of an error: fetch it again",
@@ -79,7 +81,7 @@ def seen_through(read: Callable[P, T]) -> Callable[P, T]:
 
 
 def _seen(error: YamlError, data: bytes) -> YamlError:
-    conflict = CONFLICT.search(data)
+    conflict = re.search(_CONFLICT, data)
     if conflict is not None:
         return YamlError(
             "the file has conflicts of a merge",
@@ -103,8 +105,8 @@ def _template_line(data: bytes, line: Fact | None) -> int:
     if not isinstance(line, int) or line < 1:
         return 0
     lines = data.split(b"\n", line)[:line]
-    if _TEMPLATE.search(lines[-1]):
+    if re.search(_TEMPLATE, lines[-1]):
         return len(lines)
-    if len(lines) > 1 and _TEMPLATE.match(lines[-2].lstrip()):
+    if len(lines) > 1 and re.match(_TEMPLATE, lines[-2].lstrip()):
         return len(lines) - 1
     return 0

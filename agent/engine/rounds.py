@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 PATIENCE: Final = 10.0
 """Seconds from where a round first waits, after which it ends instead."""
 _PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+_ASKED: Final = 100
+"""Objects that are not ready yet, of those that are asked for at once: while there are so many, the others need no answer."""
 _KEPT: Final = frozenset({Cause.RERUN, Cause.SECRET, Cause.GENERATED, Cause.ROLL})
 """Causes that lie in what an earlier round applied, or in what started the run."""
 
@@ -200,7 +202,10 @@ async def _wait(
     late: dict[ObjectId, AgentError] = {}
     clock, pause = run.ports.clock.monotonic, _PAUSE
     while waits:
+        unready = 0
         for key, each in list(waits.items()):
+            if unready == _ASKED:
+                break
             run.fence.check()
             if await each.done():
                 del waits[key]
@@ -210,6 +215,8 @@ async def _wait(
                     late[key] = each.late
             elif clock() > patience:
                 return late
+            else:
+                unready += 1
         if waits and newer():
             raise HeldError(
                 "a newer commit or spec, or a request, came before an object was healthy: it runs now",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -136,6 +137,19 @@ async def test_two_waits_end_two_rounds(begun) -> None:
     assert ran.writes == ["apply Secret/db", f"apply {WAITED}", "apply Job/seed", "apply Deployment/web"]
     assert len(ended) == 2
     assert (await world.run()).quiet
+
+
+async def test_of_many_objects_that_are_not_ready_a_part_is_asked_for_at_a_time() -> None:
+    many = [f"migrate{n}" for n in range(250)]
+    files = {f"{name}.yaml": m.workload(name, annotations={"wave": "25"}, kind="Job") for name in many}
+    world = Installation(files={**files, "w.yaml": m.workload()})
+    after(world, 50, lambda: [finish(world, f"Job/{name}") for name in many])
+    asked: list[int] = []
+    world.tasks.passing.append(lambda _: asked.append(len(world.traffic.reads)))
+    ran = await world.run()
+    assert ran.problems == []
+    assert ran.writes[-1] == "apply Deployment/web"
+    assert max(later - before for before, later in itertools.pairwise(asked)) < 110
 
 
 async def test_a_lease_that_is_lost_between_rounds_ends_the_run_and_the_next_agent_waits_and_applies_what_is_left(

@@ -121,7 +121,7 @@ def embed(parts: Sequence[str | Secret | tuple[Secret, Encoding]]) -> Secret:
             )
         case "yaml":
             raise SecretValueError(
-                "a multi-line value cannot be written in single quotes",
+                "a value with line breaks or control characters cannot be written in single quotes",
                 hint="use double quotes, or none",
             )
 

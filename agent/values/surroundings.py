@@ -23,17 +23,22 @@ Part: TypeAlias = "str | tuple[str, Encoding]"
 
 _WITHIN = {'"': re.compile(r'(?:[^"\\]|\\.)*+', re.DOTALL), "'": re.compile("(?:[^']|'')*+")}
 _JSON_QUOTE, _YAML_QUOTE = re.compile('"'), re.compile(r"""(?<=[\s,\[{:-])["']""")
-_URL = re.compile(r"(?<=[A-Za-z0-9+.-])://[^\s\"'<>`]*")
-"""Without the scheme, which a search would read once for each of its letters."""
+_URL = re.compile(r"""(?<=[A-Za-z0-9+.;-])://[^\s"'<>`,]*(?:,(?![A-Za-z][A-Za-z0-9+.-]{0,30}://)[^\s"'<>`,]*)*""")
+"""Without the scheme, which a search would read once for each of its letters; it may be a value, whose mark ends so. Not two of a list."""
 _MARK, _LONE = "\ue000", "\ue001"
 """Stand in a template for a value: within text, and alone where JSON has a value. What holds them already is not looked at."""
 _MARKED = re.compile(f"[{_MARK}{_LONE}]([0-9]+);")
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""What JSON has in a text as it is, and YAML has not, or reads as a line break."""
+_NOT_IN_QUOTES = re.compile(rf"[\0-\x08\n-\x1f]|{_NOT_IN_YAML.pattern}")
 _NOT_UNRESERVED = re.compile(r"[^A-Za-z0-9._~-]+")
 """What RFC 3986 has no unreserved characters for."""
 _NO_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
-_SPOILS_USER = re.compile(rf"[\s/?#@\[\]\"'<>`\\]|{_NO_ESCAPE}")
-_SPOILS_QUERY = re.compile(rf"[\s&#+\"'<>`\\]|{_NO_ESCAPE}")
+_SPOILS_USER = re.compile(rf"[^A-Za-z0-9._~!$&()*+,;=:%-]|{_NO_ESCAPE}")
+"""What RFC 3986 has no place for there, and Go refuses; and a quotation mark."""
+_SPOILS_QUERY = re.compile(rf"[\s&;#+\"'<>`\\]|{_NO_ESCAPE}")
 _SPOILS_HOST = re.compile(rf"[\s?#@\"'<>`\\]|{_NO_ESCAPE}")
+_SPOILS_FIRST_OF_HOST = re.compile(rf"/|{_SPOILS_HOST.pattern}")
 _SPOILS_PATH = re.compile(rf"[\s?#\"'<>`\\]|{_NO_ESCAPE}")
 
 
@@ -113,11 +118,12 @@ def _encoded(value: str, encoding: Encoding, quote: str) -> str:
     literal = json.dumps(value, ensure_ascii=False)
     if encoding == "json":
         return literal[1:-1] if quote else literal
+    literal = _NOT_IN_YAML.sub(lambda found: f"\\u{ord(found.group()):04x}", literal)
     if not quote:
         return literal
     if quote == '"':
         return literal[1:-1]
-    if "\n" in value or "\r" in value:
+    if _NOT_IN_QUOTES.search(value):
         raise BrokenError("yaml")
     return value.replace("'", "''")
 
@@ -130,7 +136,9 @@ def _check_url(form: str, parts: Sequence[Part]) -> None:
         ends = [at for mark in "/?#" if (at := url.find(mark, start)) >= 0]
         authority = min(ends, default=len(url))
         user = url.rfind("@", start, authority)
+        name = url.find(":", start, max(user, start))
         query = url.find("?", authority)
+        in_fields = ";" in _MARKED.sub("", url)
         for marked in _MARKED.finditer(url, start):
             part = parts[int(marked[1])] if int(marked[1]) < len(parts) else ""
             if not isinstance(part, tuple) or part[1]:
@@ -140,10 +148,10 @@ def _check_url(form: str, parts: Sequence[Part]) -> None:
             if at < user:
                 spoils = _SPOILS_USER
             elif at < authority:
-                spoils = _SPOILS_HOST
+                spoils = _SPOILS_HOST if marked.end() == authority else _SPOILS_FIRST_OF_HOST
             elif 0 <= query < at:
                 spoils = _SPOILS_QUERY
-            if spoils.search(part[0]):
+            if spoils.search(part[0]) or (at < name and ":" in part[0]) or (in_fields and ";" in part[0]):
                 raise BrokenError("url")
 
 
@@ -162,9 +170,14 @@ def _check_json(form: str, result: str, parts: Sequence[Part]) -> None:
 
 def _loaded(text: str) -> object:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return None
+
+
+def _no_constant(name: str) -> object:
+    """NaN and Infinity, which are Python's alone."""
+    raise ValueError(name)
 
 
 def _agree(wanted: object, found: object, values: dict[str, str]) -> bool:

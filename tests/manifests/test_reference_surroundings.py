@@ -79,7 +79,7 @@ def test_a_value_in_json_comes_back(value: str, opened: bool) -> None:
     assert json.loads(filled(template, value, opened=opened)) == {"a": f"x{value}y", "b": value, "c": [value]}
 
 
-@given(st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"]), max_size=12))
+@given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=12))
 def test_a_value_in_yaml_comes_back(value: str) -> None:
     option = "?encode=yaml"
     template = f"a: \"x{ref(option)}y\"\nb: {ref(option)}\nc: ['it''s {ref(option)}', \"{ref(option)}\"]\n"
@@ -88,6 +88,16 @@ def test_a_value_in_yaml_comes_back(value: str) -> None:
         "b": value,
         "c": [f"it's {value}", value],
     }
+
+
+@pytest.mark.parametrize(
+    "value", ["a\x85b", "a\u2028b", "a\x7fb", "a\x9bb", "\ufeffab", "a\x07b", "a\0b", "a\ufffeb", "a\nb"]
+)
+def test_what_yaml_has_not_or_takes_for_a_line_is_escaped(value: str) -> None:
+    for quote in ('"', ""):
+        assert yaml.safe_load(filled(f"a: {quote}{ref('?encode=yaml')}{quote}", value)) == {"a": value}
+    with pytest.raises(SecretValueError, match="in single quotes"):
+        filled(f"a: '{ref('?encode=yaml')}'", value)
 
 
 def test_lines_between_single_quotes_are_refused() -> None:
@@ -111,11 +121,24 @@ BROKEN = {
     "a plus in a query": (f"see https://db/?a={ref()} there", "x+y", "URL"),
     "a question mark in a path": (f"https://db/{ref()}/x", "a?b", "URL"),
     "an at sign in a host": (f"https://{ref()}/x", "a@evil", "URL"),
+    "a colon in a user": (f"https://{ref()}:x@db/", "a:b", "URL"),
+    "what a URL has no place for": (f"postgres://u:{ref()}@db/", "p^s", "URL"),
+    "a letter beyond ASCII in a password": (f"postgres://u:{ref()}@db/", "pässword", "URL"),
+    "another host": (f"https://{ref()}.example.com/", "evil.com/x", "URL"),
+    "a path before a port": (f"https://{ref()}:8080/", "db/x", "URL"),
+    "the second URL of a list": (f"http://a:1,http://u:{ref()}@db/", "a/b", "URL"),
+    "a field of a URL with fields": (
+        f"jdbc:sqlserver://db:1433;user=sa;password={ref()};x=y",
+        "p;encrypt=false",
+        "URL",
+    ),
+    "a semicolon in a query": (f"https://db/?a={ref()}&b=1", "x;y", "URL"),
     "a line": (f"amqp://u:p@db/{ref()}", "a\nb", "URL"),
     "a quote in JSON": (f'{{"a": "{ref()}"}}', 'a"b', "JSON"),
     "a key added to JSON": (f'{{"a": "{ref()}"}}', 'a", "b": "c', "JSON"),
     "a backslash in JSON": (f'{{"a": "{ref()}"}}', "a\\tb", "JSON"),
     "a line in JSON": (f'["{ref()}"]', "a\nb", "JSON"),
+    "what only Python takes for JSON": (f'{{"a": {ref()}}}', "NaN", "JSON"),
     "text where JSON has a value": (f'{{"a": {ref()}}}', "text", "JSON"),
 }
 
@@ -135,11 +158,18 @@ def test_a_value_that_breaks_what_is_around_it_is_refused(
     assert raw == template.replace(ref(), value)
 
 
+def test_a_url_whose_scheme_is_a_value_is_one() -> None:
+    with pytest.raises(SecretValueError, match="breaks the URL"):
+        filled(f"{ref('?encode=none')}://u:{ref()}@db/", "a/b")
+
+
 @pytest.mark.parametrize(
     ("template", "value"),
     [
         (f"postgres://shop:{ref()}@db/shop", "hunter2:x!$&()*+,;=-._~"),
         (f"postgres://shop:{ref()}@db/shop", "p%40ss"),
+        (f"https://{ref()}@db/", "user:password"),
+        (f"http://a,http://b/?c={ref()}", "d,e"),
         (f"https://{ref()}/x", "db:5432/base"),
         (f"https://hooks/{ref()}", "T0/B0/x=="),
         (f"{ref()}?sslmode=require", "postgres://u:p@db/x"),

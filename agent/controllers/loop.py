@@ -194,12 +194,13 @@ class Driver:
             if event.type == "synced":
                 self._listed.set()
             elif event.type != "refused":
-                await self._take(event)
+                self._take(event)
 
-    async def _take(self, event: WatchEvent) -> None:
+    def _take(self, event: WatchEvent) -> None:
+        """Take in what the watch of Applications brings. It waits for no server, and so keeps no later event waiting."""
         uid = get_text(event.object, "metadata", "uid")
         if event.type == "gone":
-            await self._forget(uid)
+            self._forget(uid)
             return
         managed = self._managed.get(uid)
         known = managed.application if managed is not None else None
@@ -226,13 +227,18 @@ class Driver:
             spec = application.spec
             self._event(schedule.Seen(uid, float(spec.interval), spec.suspend, triggers))
 
-    async def _forget(self, uid: str) -> None:
+    def _forget(self, uid: str) -> None:
         managed = self._managed.pop(uid, None)
         if managed is not None:
             self._neighbours.gone(managed)
             self._pushes.followers.seen(uid, None)
             self._leave(uid, managed)
-            async with managed.taking:
+            self._spawn(self._discard(uid, managed), f"discard the record of {uid}")
+
+    async def _discard(self, uid: str, managed: ManagedApplication) -> None:
+        """Remove the record of an Application that is gone, in the turn of its namespace: a tenant may delete a thousand at once."""
+        async with managed.taking, self._shares.calls.turn(managed.id.namespace):
+            if not self._stopping:
                 await self._remove_record(uid, managed)
 
     async def _remove_record(self, uid: str, managed: ManagedApplication) -> None:

@@ -77,11 +77,11 @@ class World:
         self.rechecks += 1
 
     async def see(self, found: dict) -> None:
-        await self.driver._take(SimpleNamespace(type="present", object=found))
+        self.driver._take(SimpleNamespace(type="present", object=found))
 
     async def gone(self) -> None:
         self.live = None
-        await self.driver._take(SimpleNamespace(type="gone", object=tree()))
+        self.driver._take(SimpleNamespace(type="gone", object=tree()))
 
     @property
     def managed(self) -> ManagedApplication:
@@ -394,3 +394,30 @@ async def test_the_status_of_a_later_owner_ends_the_hold():
     with pytest.raises(LeaseLostError):
         await reporter.insist(managed)
     assert written == []
+
+
+async def test_many_applications_that_go_at_once_keep_no_other_waiting(world, monkeypatch):
+    removing, may_remove = [], asyncio.Event()
+
+    async def forget(application) -> None:
+        removing.append(application.uid)
+        await may_remove.wait()
+
+    async def watch(*_):
+        for number in range(40):
+            yield SimpleNamespace(type="present", object=tree(uid=f"u{number}"))
+        for number in range(40):
+            yield SimpleNamespace(type="gone", object=tree(uid=f"u{number}"))
+        yield SimpleNamespace(type="present", object=tree(uid="another"))
+
+    object.__setattr__(world.driver._ports, "records", SimpleNamespace(forget=forget))
+    world.watch = watch
+    monkeypatch.setattr(world.driver, "_event", lambda _: None)
+    watching = asyncio.create_task(world.driver._watch_applications())
+    await settle()
+    assert watching.done(), "the watch waits for no record"
+    assert list(world.driver._managed) == ["another"]
+    assert len(removing) == 16, "half of the requests that are made at a time"
+    may_remove.set()
+    await settle()
+    assert len(removing) == 40

@@ -138,7 +138,7 @@ class World:
         self.started: list[str] = []
         self.driver._spawn = self._spawn
         for number in range(applications):
-            finish(self.driver._take(SimpleNamespace(type="present", object=application(number))))
+            self.driver._take(SimpleNamespace(type="present", object=application(number)))
             self._hold(number)
         for number in range(applications):
             self.driver._event(schedule.RunEnded(f"u{number}", "ok"))
@@ -210,7 +210,7 @@ def end_of_a_list(world: World) -> None:
 def spec(world: World) -> None:
     """The spec of an Application changes."""
     world.started.clear()
-    finish(world.driver._take(WatchEvent("present", application(3, next(world.versions)), CONFIG_MAPS)))
+    world.driver._take(WatchEvent("present", application(3, next(world.versions)), CONFIG_MAPS))
     assert "run u3" in world.started
     world.driver._event(schedule.RunEnded("u3", "ok"))
 
@@ -218,7 +218,7 @@ def spec(world: World) -> None:
 def comes_and_goes(world: World) -> None:
     """An Application is made, taken, left and removed."""
     number = next(world.versions)
-    finish(world.driver._take(WatchEvent("present", application(number), CONFIG_MAPS)))
+    world.driver._take(WatchEvent("present", application(number), CONFIG_MAPS))
     world._hold(number)
     world.watching.release(f"u{number}")
     world.driver._event(schedule.Gone(f"u{number}"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.api import application as applications
 from agent.api import names
-from agent.controllers.reporting import log_error
+from agent.controllers.reporting import log_error, log_errors
 from agent.manifests.kinds import Resource
 from agent.values.errors import AgentError, ClusterError
 from agent.values.text import counted, few
@@ -60,8 +60,7 @@ async def retire(run: Run) -> bool:
         errors = await pipeline.retire(run, kinds)
         if any(error.transient for error in errors):
             return False
-        for error in errors:
-            log_error("an object stays behind", error, application.id)
+        log_errors("an object stays behind", errors, application.id)
         if errors:
             message = (
                 f"{counted(len(errors), 'object')} could not be deleted: {few([_object(each) for each in errors])}"

@@ -228,8 +228,7 @@ class Driver:
             self._event(schedule.Seen(uid, float(spec.interval), spec.suspend, triggers))
 
     def _forget(self, uid: str) -> None:
-        managed = self._managed.pop(uid, None)
-        if managed is not None:
+        if (managed := self._managed.pop(uid, None)) is not None:
             self._neighbours.gone(managed)
             self._pushes.followers.seen(uid, None)
             self._leave(uid, managed)
@@ -367,31 +366,29 @@ class Driver:
             self._event(schedule.Triggered(uid, Trigger.START, schedule.FIRST_RETRY))
 
     async def _refuse(self, uid: str, managed: ManagedApplication) -> None:
-        """Say that a spec cannot be run, and let an Application go that is being deleted."""
+        """Say that a spec cannot be run, in the turn of its namespace, and let an Application go that is being deleted."""
         while managed.refusal is not None and self._settings.mine(uid) and not self._stopping:
             tenure = managed.tenure
             try:
-                _ = await self._hold(uid, managed)
-                if await self._reporter.refused(managed, managed.generation, managed.refusal):
-                    break
+                async with self._shares.slots.turn(managed.id.namespace):
+                    _ = await self._hold(uid, managed)
+                    if await self._reporter.refused(managed):
+                        break
             except LeaseLostError as error:
                 self._lost(uid, managed, tenure, error)
             except AgentError as error:
                 log_error("an invalid spec could not be reported", error, managed.id)
             await asyncio.sleep(schedule.FIRST_RETRY)
-        await deletion.let_go(self._ports.home, managed.id)
+        if managed.refusal is not None:
+            await deletion.let_go(self._ports.home, managed.id)
 
     async def _probe(self, uid: str) -> None:
         """Ask the stores for newer versions of what an Application uses."""
         managed = self._managed.get(uid)
-        if managed is None or managed.application is None or not managed.held:
-            return
-        objects = await probing.found(self._ports.stores, managed.id, managed.record)
-        if await probing.outdated(self._shares.ports(self._ports, managed.id), self._settings, managed):
-            self._event(schedule.Triggered(uid, Trigger.VARIABLES))
-        if objects:
-            managed.rotated |= objects
-            self._event(schedule.Triggered(uid, Trigger.SECRET))
+        if managed is not None:
+            ports = self._shares.ports(self._ports, managed.id)
+            for trigger in await probing.look(ports, self._settings, managed):
+                self._event(schedule.Triggered(uid, trigger))
 
     async def _refresh_soon(self, uid: str) -> None:
         await asyncio.sleep(_REFRESH_SECONDS)

@@ -56,7 +56,7 @@ class ManagedApplication:
     `version` is the resourceVersion of the Application as it was read last, `found` the status in it, `reported` the status that this
     agent computed last; it is `unsaid` while the one that was written last names an earlier commit, and differs in nothing else, and `unwritten`
     while it is still to be written because that failed. `rotated`
-    is what the next run refreshes. `drift_seen` is when each drift was seen, in seconds of the monotonic clock. A status is
+    is what the next run refreshes, `probing` whether stores are being asked for that. `drift_seen` is when each drift was seen, in seconds of the monotonic clock. A status is
     computed from `reported` and written while `reporting` is held: of two writes that overtake one another the older would stay.
     """
 
@@ -80,6 +80,7 @@ class ManagedApplication:
     fights: dict[ObjectId, Fight] = field(default_factory=dict["ObjectId", "Fight"])
     drift_seen: dict[ObjectId, float] = field(default_factory=dict["ObjectId", float])
     report_due: bool = False
+    probing: bool = False
     reporting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from agent.controllers.reporting import log_error
+from agent.controllers.reporting import log_errors
+from agent.engine.causes import Trigger
 from agent.engine.ports import Resolved
 from agent.engine.record import absent_at
 from agent.manifests import references
@@ -23,14 +24,30 @@ if TYPE_CHECKING:
     from agent.values.ids import ApplicationId
 
 
+async def look(ports: Ports, settings: Settings, managed: ManagedApplication) -> frozenset[Trigger]:
+    """What starts a run, since a store has another version of a value, or a variable changed; what is to be refreshed is noted in `managed`.
+
+    `ports` are those of the Application's namespace. As long as a store has not answered, nothing is asked a second time.
+    """
+    if managed.application is None or not managed.held or managed.probing:
+        return frozenset()
+    managed.probing = True
+    try:
+        objects = await found(ports.stores, managed.id, managed.record)
+        variables = await outdated(ports, settings, managed)
+    finally:
+        managed.probing = False
+    managed.rotated |= objects
+    return frozenset([*[Trigger.SECRET] * bool(objects), *[Trigger.VARIABLES] * variables])
+
+
 async def found(stores: StorePort, application: ApplicationId, record: ApplicationRecord) -> frozenset[ObjectId]:
     """The objects to refresh; what could not be asked is logged."""
     try:
         objects, errors = await rotated(stores, application, record)
     except AgentError as error:
         objects, errors = frozenset[ObjectId](), (error,)
-    for error in errors:
-        log_error("the version of a secret could not be checked", error, application)
+    log_errors("the version of a secret could not be checked", errors, application)
     return objects
 
 

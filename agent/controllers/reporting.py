@@ -17,7 +17,7 @@ from agent.values.problems import Problem
 from agent.values.text import counted, cut, few
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from agent.api.application import Application
     from agent.api.status import ApplicationStatus, Counts
@@ -149,8 +149,11 @@ class Reporter:
             reported = status.suspended(application, managed.reported, self._ports.clock.now())
             await self._write(managed, status.signed(reported, self._agent, epoch, managed.since), fence)
 
-    async def refused(self, managed: ManagedApplication, generation: int, error: AgentError) -> bool:
-        """Report that an Application's spec cannot be run at all; whether the status says so, or never will."""
+    async def refused(self, managed: ManagedApplication) -> bool:
+        """Report that an Application's spec cannot be run at all, as long as that is so; whether the status says so, or never will."""
+        error, generation = managed.refusal, managed.generation
+        if error is None:
+            return True
         self._ports.metrics.refused(managed.id, error.reason)
         fence, epoch = managed.fence, managed.record.epoch
         async with managed.reporting:
@@ -229,10 +232,7 @@ class Reporter:
             if done.writer is not None:
                 about["manager"] = cut(done.writer.manager)
             LOG.info(done.action, extra=about | ({"fields": list(done.fields[:_FIELDS])} if done.fields else {}))
-        for problem in outcome.problems[:_PROBLEMS]:
-            log_error("problem", problem.error, application.id)
-        if more := len(outcome.problems[_PROBLEMS:]):
-            LOG.warning("more problems", extra={"application": str(application.id), "problems": more})
+        log_errors("problem", [each.error for each in outcome.problems], application.id)
 
     async def _events(
         self,
@@ -327,6 +327,14 @@ def _objects(done: list[Result], became: str) -> str:
 
 def _names(done: list[Result]) -> str:
     return few([str(each.id) for each in done])
+
+
+def log_errors(message: str, errors: Sequence[AgentError], application: ApplicationId) -> None:
+    """As many of them as a status has, and how many more there are. `message` is a literal."""
+    for error in errors[:_PROBLEMS]:
+        log_error(message, error, application)
+    if more := len(errors[_PROBLEMS:]):
+        LOG.warning("more problems", extra={"application": str(application), "problems": more})
 
 
 def log_error(message: str, error: AgentError, application: ApplicationId) -> None:

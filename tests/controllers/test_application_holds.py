@@ -11,7 +11,7 @@ from memory_world.sources import Clock, Tasks
 
 from agent.api import application as applications
 from agent.api.status import ApplicationStatus
-from agent.controllers import deletion, schedule
+from agent.controllers import deletion, probing, schedule
 from agent.controllers.loop import Driver
 from agent.controllers.managed import Hold, ManagedApplication
 from agent.controllers.reporting import Reporter
@@ -421,3 +421,49 @@ async def test_many_applications_that_go_at_once_keep_no_other_waiting(world, mo
     may_remove.set()
     await settle()
     assert len(removing) == 40
+
+
+async def test_specs_that_are_not_valid_are_reported_in_the_turn_of_their_namespace(world):
+    taking, load = [], world.load
+
+    async def loading(application):
+        taking.append(application)
+        return await load(application)
+
+    async def get(_resource, _namespace, name, **_):
+        return found[name]
+
+    found = {f"a{number}": {**tree(uid=f"u{number}"), "spec": {}} for number in range(40)}
+    world.load, world.get = loading, get
+    world.may_store.clear()
+    for name, each in found.items():
+        each["metadata"]["name"] = name
+        await world.see(each)
+    await settle()
+    assert len(taking) == 4, "half of the runs that there are at a time"
+    world.may_store.set()
+    await asyncio.gather(*world.driver._tasks)
+    assert len(world.statuses) == len(found)
+
+
+async def test_a_store_that_does_not_answer_is_asked_once(world, monkeypatch):
+    asked, answers = [], asyncio.Event()
+
+    async def slow(*_):
+        asked.append(1)
+        await answers.wait()
+        return frozenset()
+
+    async def none(*_) -> None: ...
+
+    monkeypatch.setattr(probing, "found", slow)
+    runs(monkeypatch, none)
+    await world.see(tree())
+    await settle()
+    probes = [asyncio.create_task(world.driver._probe(UID)) for _ in range(5)]
+    await settle()
+    assert len(asked) == 1
+    answers.set()
+    await asyncio.gather(*probes)
+    await world.driver._probe(UID)
+    assert len(asked) == 2

@@ -219,11 +219,13 @@ async def test_a_spec_that_cannot_be_run_is_counted_until_it_can() -> None:
     cluster, said = Cluster(), list[str]()
     reporter = agent(cluster, [0.0], said.append)
     managed = ManagedApplication(APPLICATION.id, APPLICATION)
-    await reporter.refused(managed, 2, ManifestError("two layers are the same"))
+    managed.generation, managed.refusal = 2, ManifestError("two layers are the same")
+    await reporter.refused(managed)
     await reporter.run_ended(
         managed, APPLICATION, Outcome(State()), triggers=frozenset({Trigger.SPEC}), started=0.0, seconds=1.0
     )
-    await reporter.refused(managed, 3, ManifestError("two layers are the same"))
+    managed.generation, managed.refusal = 3, ManifestError("two layers are the same")
+    await reporter.refused(managed)
     await reporter.suspended(managed, APPLICATION)
     assert said == ["Manifest", "", "Manifest", ""]
 

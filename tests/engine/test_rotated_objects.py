@@ -70,3 +70,12 @@ async def test_objects_of_another_version_are_found(name: str) -> None:
     changed, errors = await probing.rotated(stores, ApplicationId("shop", "web", "u"), record)
     assert "".join(sorted(key.name for key in changed)) == case.changed
     assert [error.reason for error in errors] == case.errors
+
+
+async def test_a_store_that_is_away_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    stores = Stores(denied={f"kv/p{number}" for number in range(300)})
+    recorded = {f"vault://main/kv/p{number}#k": 1 for number in range(300)}
+    record = ApplicationRecord(objects={ObjectId("", "Secret", "shop", "a"): ObjectRecord("v1", stores=recorded)})
+    assert await probing.found(stores, ApplicationId("shop", "app", "u"), record)
+    assert len(caplog.records) == 51
+    assert vars(caplog.records[-1])["problems"] == 250

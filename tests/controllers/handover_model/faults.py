@@ -123,9 +123,9 @@ def status_not_written(patch: pytest.MonkeyPatch) -> None:
     first: dict[int, Object] = {}
     taken, took = holding.take, Driver._take
 
-    async def see(self: Driver, event: WatchEvent) -> None:
+    def see(self: Driver, event: WatchEvent) -> None:
         known = set(self._managed)
-        await took(self, event)
+        took(self, event)
         first.update({id(each): each.found for uid, each in self._managed.items() if uid not in known})
 
     async def take(ports: object, settings: object, each: managed.ManagedApplication) -> bool:

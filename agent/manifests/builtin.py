@@ -116,9 +116,29 @@ _KEY_DEFAULTS: Mapping[str, str] = {"protocol": "TCP"}
 
 _TEXT_MAPS: Mapping[tuple[str, str], frozenset[Path]] = {
     ("", "ConfigMap"): frozenset({("data",), ("binaryData",)}),
+    ("", "ReplicationController"): frozenset({("spec", "selector")}),
     ("", "Secret"): frozenset({("data",), ("stringData",)}),
+    ("", "Service"): frozenset({("spec", "selector")}),
+    ("node.k8s.io", "RuntimeClass"): frozenset({("scheduling", "nodeSelector")}),
+    ("storage.k8s.io", "StorageClass"): frozenset({("parameters",)}),
+    ("storage.k8s.io", "VolumeAttributesClass"): frozenset({("parameters",)}),
 }
 _METADATA_MAPS = frozenset({("metadata", "labels"), ("metadata", "annotations")})
+_TEXT_ENDS = _METADATA_MAPS | {
+    ("csi", "volumeAttributes"),
+    ("flexVolume", "options"),
+}
+"""How the paths of maps of texts end in any of the built-in kinds; their keys are no fields, but anybody's."""
+_QUANTITY_ENDS = frozenset(
+    {
+        ("inlineVolumeSpec", "capacity"),
+        ("overhead", "podFixed"),
+        ("resources", "limits"),
+        ("resources", "requests"),
+        ("spec", "capacity"),
+        ("spec", "hard"),
+    }
+)
 
 
 def group_of(api_version: str) -> str:
@@ -136,12 +156,30 @@ def pod_template(group: str, kind: str) -> tuple[str, ...] | None:
     return _POD_TEMPLATES.get((group, kind))
 
 
+def null_in(group: str, kind: str, path: Path) -> str | None:
+    """What a null is, to Go, as a value of the map at `path`: empty text or no quantity. None where the keys of the map are fields."""
+    if is_text_map(group, kind, path):
+        return ""
+    if group in GROUPS and (path[-2:] in _QUANTITY_ENDS or _in_pod(group, kind, path) == ("spec", "overhead")):
+        return "0"
+    return None
+
+
 def is_text_map(group: str, kind: str, path: Path) -> bool:
-    """Whether a map of texts stands at `path`: one in which null is the empty text, as it is to Go."""
+    """Whether a map of texts stands at `path`, whose keys are anybody's."""
     if path in _METADATA_MAPS or path in _TEXT_MAPS.get((group, kind), ()):
         return True
+    if group not in GROUPS or not path:
+        return False
+    return (
+        path[-1] == "matchLabels" or path[-2:] in _TEXT_ENDS or _in_pod(group, kind, path) == ("spec", "nodeSelector")
+    )
+
+
+def _in_pod(group: str, kind: str, path: Path) -> Path:
+    """The path below the pod template; empty where it is not in one."""
     template = pod_template(group, kind)
-    return template is not None and path[: len(template)] == template and path[len(template) :] in _METADATA_MAPS
+    return path[len(template) :] if template is not None and path[: len(template)] == template else ()
 
 
 def is_one_value(group: str, path: Path) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.manifests.builtin import GROUPS, is_text_map, item_key, list_keys
+from agent.manifests.builtin import GROUPS, item_key, list_keys, null_in
 from agent.values.errors import ManifestError
 from agent.values.secret import Sealed, Secret
 from agent.values.tree import format_path
@@ -143,10 +143,12 @@ class _Merge:
         """What the declaration of a null comes to.
 
         Kinds of the API server's own, and metadata of all, have types in which it is no value: sent, it would make the field ours, so
-        that no other manager could set it. In a custom resource it may mean something.
+        that no other manager could set it. But where keys are no fields, the API server keeps the key: a selector without it would select
+        more. In a custom resource a null may mean something.
         """
-        if is_text_map(self.group, self.kind, at[:-1]):
-            return ""
+        value = null_in(self.group, self.kind, at[:-1])
+        if value is not None:
+            return value
         return _GONE if self.group in GROUPS or at[0] == "metadata" else None
 
 

@@ -3,12 +3,13 @@
 import pytest
 from written import merged_one, shown, tree
 
-from agent.manifests import resolve
+from agent.manifests import builtin, resolve
 from testbed.processes import wait_until
 
 RELEASE = "apiVersion: example.com/v1\nkind: Database\nmetadata: {name: main}\n"
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\n"
+SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"
 DEPLOYMENT = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n"
 
 
@@ -60,6 +61,19 @@ DEPLOYMENT = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n"
         ([DEPLOYMENT + "spec: {template: {spec: {containers: [{name: c, command: null, args: [null]}]}}}"], "spec",
          {"template": {"spec": {"containers": [{"name": "c", "args": [None]}]}}}),
         ([CONFIG + "data: null"], "data", None),
+        # keys of maps that are no fields stay, as a selector without one would select more
+        ([SERVICE + "spec: {selector: {app: null, tier: x}}"], "spec", {"selector": {"app": "", "tier": "x"}}),
+        ([SERVICE + "spec: {selector: {app: a}}", SERVICE + "spec: {selector: {app: null}}"], "spec", {"selector": {}}),
+        ([SERVICE + "spec: {selector: null}"], "spec", {}),
+        ([DEPLOYMENT + "spec: {selector: {matchLabels: {app: null}}}"], "spec", {"selector": {"matchLabels": {"app": ""}}}),
+        ([DEPLOYMENT + "spec: {selector: {matchLabels: null}}"], "spec", {"selector": {}}),
+        ([DEPLOYMENT + "spec: {template: {spec: {nodeSelector: {a: null}, overhead: {cpu: null}}}}"], "spec",
+         {"template": {"spec": {"nodeSelector": {"a": ""}, "overhead": {"cpu": "0"}}}}),
+        ([DEPLOYMENT + "spec: {template: {spec: {containers: [{name: c, resources: {limits: {cpu: null}, requests: null}}]}}}"],
+         "spec", {"template": {"spec": {"containers": [{"name": "c", "resources": {"limits": {"cpu": "0"}}}]}}}),
+        # of a custom resource nothing is known
+        ([RELEASE + "spec: {selector: {matchLabels: {a: null}}, resources: {limits: {cpu: null}}}"], "spec",
+         {"selector": {"matchLabels": {"a": None}}, "resources": {"limits": {"cpu": None}}}),
     ],
 )  # fmt: skip
 def test_a_null_deletes_what_was_given_and_is_else_declared(layers, field, expected):
@@ -130,6 +144,7 @@ def databases(controlplane):
         (SECRET + "data: {a: null, b: eA==}", "data"),
         (SECRET + "data: null", "data"),
         (CONFIG + "data: null", "data"),
+        (SERVICE + "spec: {clusterIP: None, selector: {app: null, tier: x}}", "spec"),
     ],
 )
 def test_server_side_apply_makes_the_same_of_what_we_send_and_of_what_was_written(databases, namespace, text, field):
@@ -159,3 +174,51 @@ def test_a_null_of_a_type_of_the_server_leaves_the_field_to_others(controlplane,
     assert controlplane.apply(written)["spec"]["replicas"] == 1, (
         "the API server takes a null that it is sent for its default"
     )
+
+
+NULLS = {"string": "", "#/definitions/io.k8s.apimachinery.pkg.api.resource.Quantity": "0"}
+"""By the type of a map's values."""
+
+
+def maps(definitions, schema, path=(), above=()):
+    """Every map and object of a schema that a declaration may reach: its path, and the type of its values where its keys are no fields."""
+    name = schema.get("$ref", "").removeprefix("#/definitions/")
+    if name in above or "JSONSchemaProps" in name:
+        return
+    schema, above = (definitions[name], (*above, name)) if name else (schema, above)
+    values = schema.get("additionalProperties")
+    if values is not None:
+        yield path, values.get("$ref") or values.get("type")
+    elif "properties" in schema:
+        yield path, None
+    for key, value in schema.get("properties", {}).items():
+        if (*path, key) != ("status",):
+            yield from maps(definitions, value, (*path, key), above)
+    if "items" in schema:
+        yield from maps(definitions, schema["items"], (*path, 0), above)
+
+
+def reached(group, kind, path):
+    """Whether layers are merged as deep as that: a list without merge keys is one value."""
+    lists = [path[:end] for end, step in enumerate(path) if isinstance(step, int)]
+    return all(builtin.list_keys(group, kind, each) is not None for each in lists)
+
+
+def test_a_null_is_what_the_types_of_the_api_server_make_of_it_in_every_map_that_it_has(controlplane):
+    _, document = controlplane.request("GET", "/openapi/v2")
+    definitions = document["definitions"]
+    kinds = {
+        (served["group"], served["kind"]): schema
+        for schema in definitions.values()
+        for served in schema.get("x-kubernetes-group-version-kind", ())
+        if served["group"] in builtin.GROUPS and "metadata" in schema.get("properties", {})
+    }
+    wrong, seen = [], 0
+    for (group, kind), schema in kinds.items():
+        for path, values in maps(definitions, schema):
+            if reached(group, kind, path):
+                seen += values in NULLS
+                if builtin.null_in(group, kind, path) != NULLS.get(values):
+                    wrong.append((group, kind, path, values))
+    assert not wrong
+    assert seen > 150

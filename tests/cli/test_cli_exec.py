@@ -168,6 +168,21 @@ def test_a_command_as_another_user(shell: Shell) -> None:
         assert b"only root can" in ours.stderr
 
 
+@pytest.mark.parametrize("flags", [(), ("--pristine",), ("--same-process",)], ids=" ".join)
+def test_variables_that_run_other_programs_are_warned_of(shell: Shell, flags: tuple[str, ...]) -> None:
+    shell.write(
+        "s.env", "LD_PRELOAD=./x.so\nGIT_SSH_COMMAND=./x\nGIT_TOKEN=canary\nMY_PATH=/a\nBASH_ENV=./x\nPATH=.:/bin\n"
+    )
+    sealed = shell.agent("encrypt", "--age", shell.recipient, "s.env").out
+    shell.write("s.env", sealed)
+    done = processes.run("exec-env", *flags, "s.env", 'echo "$GIT_TOKEN"')
+    assert (done.returncode, done.stdout) == (0, b"canary\n")
+    assert b"s.env sets LD_PRELOAD, GIT_SSH_COMMAND, BASH_ENV, PATH, which can make" in done.stderr
+    shell.write("s.env", ENV)
+    shell.write("s.env", shell.agent("encrypt", "--age", shell.recipient, "s.env").out)
+    assert b"warning" not in processes.run("exec-env", *flags, "s.env", "true").stderr
+
+
 @pytest.mark.parametrize("key", ["a=b", "a\0b"])
 def test_what_no_environment_can_hold(shell: Shell, key: str) -> None:
     import json

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
-from agent.cli import flags
+from agent.cli import flags, terminal
 from agent.cli.errors import CommandError, ConflictingFlagsError
 from agent.cli.files import content, file_types, rules
 from agent.cli.keys import encryption, key_sources
@@ -30,6 +31,13 @@ examples:
 The command runs with /bin/sh -c; its exit code is returned and signals are forwarded. The values are in its environment only:
 anyone who may read /proc of the user can read them there.
 """
+_CODE: Final = re.compile(
+    r"(?:LD|DYLD)_[A-Z0-9_]{1,40}|PATH|IFS|PS4|BASH_ENV|SHELLOPTS|PROMPT_COMMAND|EDITOR|VISUAL|PAGER|LESSOPEN"
+    r"|GIT_(?:ASKPASS|CONFIG|CONFIG_[A-Z0-9_]{1,40}|DIR|EDITOR|EXEC_PATH|EXTERNAL_DIFF|PAGER|PROXY_COMMAND|SEQUENCE_EDITOR"
+    r"|SSH|SSH_COMMAND|TEMPLATE_DIR|WORK_TREE)"
+    r"|PYTHON(?:HOME|PATH|STARTUP)|PERL5(?:DB|LIB|OPT)|RUBY(?:LIB|OPT)|NODE_(?:OPTIONS|PATH)|(?:JAVA_TOOL|JDK_JAVA|_JAVA)_OPTIONS"
+)
+"""Variables by which loaders, shells, interpreters and Git are made to run something else: anyone can encrypt for a public key."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -77,6 +85,9 @@ def _variables(document: Mapping, file: str) -> dict[bytes, bytes]:
         if "=" in key or "\0" in key + text:
             raise CommandError("an environment variable has no NUL, and no = in its name", file=file, key=key)
         variables[_bytes(key)] = _bytes(text)
+    if names := [str(entry.key) for entry in document.entries() if _CODE.fullmatch(str(entry.key))]:
+        terminal.warn(f"{file} sets {', '.join(names)}, which can make the command run other programs")
+        terminal.hint("who wrote the file? anyone who has your public key can encrypt one")
     return variables
 
 

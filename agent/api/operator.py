@@ -215,7 +215,7 @@ class SopsSettings(Model):
     clear_values: Literal["warn", "hold"] = "warn"
     """What becomes of the objects of a SOPS file that has clear values besides `apiVersion`, `kind`, `metadata` and `type`. SOPS' MAC
     covers such values, but not under which key each stands: anyone who may commit can swap them unnoticed. `warn` applies the file and
-    names it, `hold` holds it. Null and empty texts count, which SOPS never encrypts."""
+    names it, `hold` holds it. Nulls and empty texts, maps and lists count, which SOPS never encrypts."""
 
 
 class DependencyGrant(Model):

@@ -13,7 +13,6 @@ from agent.sops.kubernetes import clear
 from agent.values.errors import (
     AutoscaledReplicasError,
     ChartError,
-    ClearValuesError,
     PlaceholderError,
     PlaintextSecretError,
     VariablesError,
@@ -143,10 +142,8 @@ def clear_values(documents: Iterable[Document]) -> list[Problem]:
 
 
 def _unbound(file: str, given: list[Document]) -> AgentError:
-    error = ClearValuesError(
-        "the MAC does not cover where clear-text values are, so they can be swapped unnoticed",
-        file=file,
-        line=given[0].line,
-        fields=given[0].unbound,
-    )
+    loose = any(document.mac_only_encrypted for document in given)
+    error: AgentError = clear.caution(given[0].unbound, file=file, mac_only_encrypted=loose)
+    if given[0].line:
+        error = error.with_facts(line=given[0].line)
     return error.with_facts(objects=len(given)) if len(given) > 1 else error

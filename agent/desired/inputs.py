@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.manifests import chart_values, documents, kustomizations, substitution
 from agent.manifests import presented as references
+from agent.manifests.documents import Document
 from agent.sops import stores
 from agent.sops.files import presented
 from agent.values import placeholders
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from agent.api.render import Substitute
     from agent.desired.live_variables import LiveVariables
-    from agent.manifests.documents import Document, File
+    from agent.manifests.documents import File
     from agent.manifests.kustomizations import Use
     from agent.manifests.substitution import Variables
     from agent.sops.files.presented import Presented
@@ -42,8 +43,8 @@ MOST_CHARACTERS: Final = 16 * 1024 * 1024
 class Given:
     """`files` are by path, `sources` what each placeholder in them stands for, `sealed` the SOPS files among them by path.
 
-    `whole` are the SOPS files that stand as one value, by the id of its leaf, `manifests` the documents of the others as they are committed,
-    for what their MACs do not cover.
+    `whole` are the SOPS files that stand as one value, by the id of its leaf, `manifests` the documents of all as they are committed, for
+    what their MACs do not cover.
     """
 
     files: dict[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
@@ -84,6 +85,8 @@ def _present(given: Given, file: File, use: Use, limits: Limits) -> bytes:
         chart_values.refuse_booleans(shown.sources)
     if use in {"read", "values"}:
         given.manifests += documents.parse_file(file, limits=limits).documents
+    else:
+        _caution(given, file, shown)
     if is_whole:
         given.whole |= {leaf.id: shown for leaf in shown.sources.values() if isinstance(leaf, Sealed)}
     return shown.data
@@ -92,6 +95,15 @@ def _present(given: Given, file: File, use: Use, limits: Limits) -> bytes:
 def _take(given: Given, shown: Presented) -> None:
     given.sources |= shown.sources
     given.sealed[shown.file] = shown.sealed
+
+
+def _caution(given: Given, file: File, shown: Presented) -> None:
+    """Of a SOPS file that is none of manifests or values."""
+    if shown.unbound:
+        loose = shown.sealed.mac_only_encrypted
+        given.manifests.append(
+            Document(file.path, 0, file.layer, {}, sealed=True, unbound=shown.unbound, mac_only_encrypted=loose)
+        )
 
 
 def _in_clear(given: Given, file: File, use: Use) -> bytes:
@@ -136,6 +148,7 @@ def variables(asked: Substitute, files: Iterable[File], live: LiveVariables, giv
             shown = presented.by_leaves(file.data, file=file.path, limits=limits)
             if shown is not None:
                 _take(given, shown)
+                _caution(given, file, shown)
             for name, value in _pairs(file.path, shown.data if shown else file.data, limits):
                 foreign.discard(name)
                 known = shown is not None and value in shown.sources

@@ -7,7 +7,7 @@ merge holds that object and no other. `parse_file` depends on nothing but the fi
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from agent.manifests import lookalikes
@@ -76,7 +76,7 @@ class Document:
     """One object as one file declares it. `sealed`: it comes from a SOPS file. `error`: why it cannot be applied.
 
     Fields, as text for people: `plaintext` has those of a Secret that hold a value in the clear, `unbound` what the MAC does not hold in
-    its place. `variables`: a text is written as if something would put a value in. `rendered_from` is the folder of the overlay or chart
+    its place, or, with `mac_only_encrypted`, not at all. `variables`: a text is written as if something would put a value in. `rendered_from` is the folder of the overlay or chart
     that gave the object. `size` is how many keys and values it has.
     """
 
@@ -91,6 +91,7 @@ class Document:
     variables: bool = False
     rendered_from: str = ""
     size: int = 0
+    mac_only_encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,8 @@ def parse_file(file: File, *, limits: Limits = _LIMITS) -> ParsedFile:
     documents = tuple(
         document for line, tree, opaque in trees for document in _documents(file, line, tree, sealed=opaque)
     )
+    if sealed is not None and sealed.mac_only_encrypted:
+        documents = tuple(replace(each, mac_only_encrypted=each.sealed) for each in documents)
     return ParsedFile(documents, sealed, text=len(file.data))
 
 

@@ -65,6 +65,38 @@ def test_a_folder_with_a_secret_in_the_clear_is_warned_of(tree: Shell, command: 
     assert CANARY not in result.err + result.out.decode()
 
 
+UNBOUND = {
+    "a.yaml": ("a: x\nb_unencrypted: 1\nc: null\nd: {}\ne: [[]]\n", "b_unencrypted, c, d, e[0]"),
+    "a.json": ('{"a": "x", "b": {"c_unencrypted": true, "d": []}}', "b.c_unencrypted, b.d"),
+    "a.env": ("A=x\nB_unencrypted=1\nC=\n", "B_unencrypted, C"),
+    "a.ini": ("[s]\na = x\nb_unencrypted = 1\n", "s.b_unencrypted"),
+}
+
+
+@pytest.mark.parametrize("name", UNBOUND)
+@pytest.mark.parametrize("only_encrypted", [False, True])
+def test_verify_names_what_the_mac_does_not_cover(shell: Shell, name: str, *, only_encrypted: bool) -> None:
+    text, fields = UNBOUND[name]
+    rule = "  mac_only_encrypted: true\n" if only_encrypted else ""
+    shell.write(".sops.yaml", f"creation_rules:\n- age: {shell.recipient}\n{rule}")
+    shell.write(name, text)
+    assert shell.agent("encrypt", "-i", name).code == 0
+    result = shell.agent("verify", name)
+    where = "" if only_encrypted else "where "
+    verb, are = ("changed", "") if only_encrypted else ("swapped", " are")
+    assert result.code == 0, result.err
+    assert (
+        f"{name}: the MAC does not cover {where}clear-text values{are}, so they can be {verb} unnoticed (fields {fields})"
+        in result.err
+    )
+
+
+def test_verify_has_nothing_to_name_where_all_is_encrypted(shell: Shell) -> None:
+    shell.write("a.ini", "[s]\na = x\n")
+    assert shell.agent("encrypt", "-i", "--age", shell.recipient, "a.ini").code == 0
+    assert "MAC does not cover" not in shell.agent("verify", "a.ini").err
+
+
 @pytest.mark.parametrize(
     "reference",
     [

@@ -161,6 +161,8 @@ CLEAR = {
     "a bool of a workload": ("spec: {privileged: false}\n", "spec.privileged"),
     "null": (f"stringData: {{a: '{VALUE}', b: null}}\n", "stringData.b"),
     "an empty text": (f"stringData: {{a: '{VALUE}', b: ''}}\n", "stringData.b"),
+    "an empty map": (f"stringData: {{a: '{VALUE}'}}\ndata: {{}}\n", "data"),
+    "an empty list below another": ("spec: {ingress: [[], {from: {}}]}\n", "spec.ingress[0], spec.ingress[1].from"),
     "immutable": (f"immutable: true\nstringData: {{a: '{VALUE}'}}\n", "immutable"),
     "a list": ("items: [1, 2]\n", "items[0], items[1]"),
     "type further down": (f"stringData: {{a: '{VALUE}'}}\nspec: {{type: x}}\n", "spec.type"),
@@ -177,6 +179,14 @@ def test_a_clear_value_of_a_sops_file_is_a_warning_and_held_where_the_operator_s
     assert [key.name for key in held.held] == ["db"]
     assert [problem.error.reason for problem in held.problems] == ["ClearValues"]
     assert [key.name for key in held.objects] == ["c"]
+
+
+def test_where_the_mac_covers_no_clear_value_they_can_be_changed() -> None:
+    text = SECRET + f"immutable: true\nstringData: {{a: '{VALUE}'}}\n" + SOPS
+    only = text.replace("  version:", "  mac_only_encrypted: true\n  version:")
+    [swapped], [changed] = (state({"a.yaml": each}).warnings for each in (text, only))
+    assert "can be swapped unnoticed" in swapped.error.message
+    assert changed.error.message == "the MAC does not cover clear-text values, so they can be changed unnoticed"
 
 
 def test_a_value_that_the_rule_of_a_sops_file_leaves_out_is_a_secret_in_the_clear_too() -> None:

@@ -11,6 +11,7 @@ from memory_world.sealed_files import encrypt
 from whole_runs import manifests as m
 from whole_runs.installation import Installation
 
+from agent.sops.format.selection import Selection
 from agent.values.placeholders import of
 from agent.values.reveal import reveal
 from agent.values.secret import Secret
@@ -268,6 +269,46 @@ async def test_clear_values_of_an_encrypted_file_are_warned_of_or_hold_the_overl
     assert (ran.problems, ran.warnings) == ([], ["ClearValues prod/s.yaml"])
     ran = await world(renderers, files, operator=m.operator(sops={"clearValues": "hold"})).run()
     assert (ran.problems, ran.writes) == (["ClearValues prod/s.yaml"], [])
+
+
+UNBOUND = {
+    "an env file": ("db.env", DATABASE, "secretGenerator: [{name: a, envs: [db.env]}]"),
+    "a file as it is": ("conf.yaml", CONF, "secretGenerator: [{name: a, files: [conf.yaml]}]"),
+    "an INI file": ("conf.ini", "[db]\npassword = a\nhost = b\n", "secretGenerator: [{name: a, files: [conf.ini]}]"),
+    "variables": ("vars.yaml", "password: a\nHOST: b\n", ""),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "generators"), UNBOUND.values(), ids=UNBOUND)
+async def test_clear_values_of_every_encrypted_file_are_warned_of_or_hold_the_commit(
+    renderers: Renderers, name: str, text: str, generators: str
+) -> None:
+    files = {
+        "prod/kustomization.yaml": f"resources: [a.yaml]\n{generators}\n",
+        "prod/a.yaml": m.config(),
+        f"prod/{name}": encrypt(text, name),
+    }
+    variables: dict[str, object] = {} if generators else {"substitute": {"files": [f"prod/{name}"]}}
+    ran = await world(renderers, files, **variables).run()
+    assert ran.problems == []
+    assert f"ClearValues prod/{name}" in ran.warnings
+    ran = await world(renderers, files, **variables, operator=m.operator(sops={"clearValues": "hold"})).run()
+    assert (ran.problems, ran.writes) == ([f"ClearValues prod/{name}"], [])
+
+
+@pytest.mark.parametrize("rendered", [True, False])
+async def test_an_encrypted_file_without_clear_values_is_no_warning(renderers: Renderers, *, rendered: bool) -> None:
+    whole = Selection()
+    files = {
+        "prod/kustomization.yaml": "resources: [a.yaml]\nsecretGenerator: [{name: a, files: [conf.ini], envs: [a.env]}]\n",
+        "prod/a.yaml": m.config(),
+        "prod/conf.ini": encrypt("[db]\npassword = a\n", "conf.ini", selection=whole),
+        "prod/a.env": encrypt("A=b\n", "a.env", selection=whole),
+        "prod/vars.env": encrypt("A=b\n", "vars.env", selection=whole),
+    }
+    asked = {} if rendered else {"render": None, "layers": ["layer"], "substitute": {"files": ["prod/vars.env"]}}
+    ran = await world(renderers, {**files, "layer/a.yaml": m.config("b")}, **asked).run()
+    assert (ran.problems, ran.warnings) == ([], [])
 
 
 @pytest.mark.parametrize(

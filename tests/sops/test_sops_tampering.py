@@ -115,6 +115,73 @@ CHANGES: dict[str, tuple[type[SopsError], Callable[[str, str], str]]] = {
 }
 
 
+STRUCTURE = b"""\
+number: "12"
+unencrypted_word: true
+users:
+- {name: a, password: one}
+- {name: b, password: two}
+nested: [[x, y], [z]]
+empty_unencrypted: {a: x}
+"""
+
+UNNOTICED: dict[str, tuple[Callable[[str], str], bytes, bytes]] = {
+    "the type of an encrypted value": (
+        lambda text: re.sub(r"(number: .*type:)str", r"\1int", text),
+        b'number: "12"',
+        b"number: 12",
+    ),
+    "the type of a clear value": (
+        lambda text: text.replace("unencrypted_word: true", 'unencrypted_word: "True"'),
+        b"unencrypted_word: true",
+        b'unencrypted_word: "True"',
+    ),
+    "to which item of a list a key belongs": (
+        lambda text: re.sub(
+            r"      (password: .*\n)    - (name: .*\n)      (password: )", r"    - \1      \2    - \3", text
+        ),
+        b"      password: one\n    - name: b\n      password: two\n",
+        b"    - password: one\n      name: b\n    - password: two\n",
+    ),
+    "to which list an item belongs": (
+        lambda text: re.sub(r"      - (ENC.*\n)    - - (ENC.*\n)", r"    - - \1      - \2", text),
+        b'      - "y"\n    - - z\n',
+        b'    - - "y"\n      - z\n',
+    ),
+    "an empty map": (
+        lambda text: text.replace("users:", "more: {}\nusers:"),
+        b"users:",
+        b"more: {}\nusers:",
+    ),
+    "an empty list": (
+        lambda text: text.replace("users:", "more: []\nusers:"),
+        b"users:",
+        b"more: []\nusers:",
+    ),
+    "the selector": (
+        lambda text: text.replace("unencrypted_regex: unencrypted", "unencrypted_regex: unencrypted|later"),
+        b"",
+        b"",
+    ),
+}
+"""What docs/sops.md says that the MAC does not cover: how the file is changed, and what of the plaintext then reads how."""
+
+
+@pytest.mark.parametrize("change", UNNOTICED)
+def test_what_the_mac_does_not_cover_is_taken_by_sops_too(sops: Sops, change: str) -> None:
+    edit, before, after = UNNOTICED[change]
+    genuine = sops.encrypt(STRUCTURE, FILE, unencrypted_regex="unencrypted").decode()
+    changed = edit(genuine)
+    assert changed != genuine
+    plain = sops.decrypt(genuine.encode(), FILE)
+    assert before in plain
+    expected = plain.replace(before, after) if before else plain
+    assert sops.decrypt(changed.encode(), FILE) == expected
+    file = decrypt.read(changed.encode(), file=FILE, store=named("yaml"))
+    opened = decrypt.decrypt(file, unwrap_data_key(file.metadata.data_key, sops.keys, file=FILE))
+    assert named("yaml").emit(opened.documents) == expected
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_file_gives_nothing(sops: Sops, genuine: str, other: str, change: str) -> None:
     error, edit = CHANGES[change]

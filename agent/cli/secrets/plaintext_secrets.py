@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from agent.cli.errors import PrivateKeyError
 from agent.sops.format.metadata import ENTRY
 from agent.sops.kubernetes import clear, meaning
-from agent.values.errors import AgentError, ClearValuesError, PlaintextSecretError
+from agent.values.errors import AgentError, PlaintextSecretError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from agent.sops.files.parts import Part
     from agent.sops.stores import Store
     from agent.values.tree import Object, Tree
     from agent.yaml.nodes import Mapping
@@ -71,16 +72,11 @@ def _in_clear(line: int, tree: Tree, file: str) -> Iterator[AgentError]:
         yield PlaintextSecretError("a Secret is made of values in the clear", file=file, line=line, fields=fields)
 
 
-def unbound(documents: Sequence[Mapping], *, file: str) -> Iterator[AgentError]:
-    """A warning where an encrypted file has values that the MAC does not hold in their places."""
-    objects = (found for _, tree in _trees(documents, file) for found in clear.objects(tree))
-    fields = clear.listed(field for found in objects if isinstance(found, dict) for field in clear.unbound(found))
-    if fields:
-        yield ClearValuesError(
-            "the MAC does not cover where clear-text values are, so they can be swapped unnoticed",
-            file=file,
-            fields=fields,
-        )
+def unbound(encrypted: Sequence[Part], *, file: str) -> Iterator[AgentError]:
+    """A warning where parts of a file have values that the MAC does not hold in their places, or not at all."""
+    if fields := clear.unbound_of((each for part in encrypted for each in part.documents), file=file):
+        loose = any(part.metadata is not None and part.metadata.selection.mac_only_encrypted for part in encrypted)
+        yield clear.caution(fields, file=file, mac_only_encrypted=loose)
 
 
 def _trees(documents: Sequence[Mapping], file: str) -> Iterator[tuple[int, Object]]:

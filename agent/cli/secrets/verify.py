@@ -47,8 +47,9 @@ examples:
   agent verify --require-mac 'envs/**/*.yaml'           and fail where no key is available to verify the MAC
 
 Without a key it checks that the file parses, that exactly the values that its rule selects are encrypted, that there is a MAC, that its
-key groups can open it, and that its recipients are those of .sops.yaml. With a key it also verifies the MAC: no value was altered, added or
-removed, and no encrypted one moved. Clear values may still have been swapped, and nulls and empty texts added: a warning names them.
+key groups can open it, and that its recipients are those of .sops.yaml. With a key it also verifies the MAC: no text of a value was altered,
+added or removed, and no encrypted one has another key. Clear values may still have been swapped, and nulls, empty texts, maps and lists added:
+a warning names them. Types, and to which item of a list an encrypted value belongs, may have changed.
 Another warning names Kubernetes Secrets in the clear, also in files that were never encrypted. Warnings do not change the exit code.
 
 Exit codes: 0 all sound; 51 altered, or no MAC; 25 a value does not open; 1 anything else that was found; 128 with --require-mac, no key;
@@ -120,7 +121,7 @@ class _Verifying:
             verdict.errors.append(error)
         else:
             self._verify_parts(found.file, several, verdict)
-            encrypted = [document for part in several if part.metadata is not None for document in part.documents]
+            encrypted = [part for part in several if part.metadata is not None]
             verdict.warnings += plaintext_secrets.private_keys(data, file=found.file)
             verdict.warnings += plaintext_secrets.among(documents, file=found.file)
             verdict.warnings += plaintext_secrets.unbound(encrypted, file=found.file)

@@ -15,6 +15,7 @@ from agent.sops.files.sealed import Room, SealedFile, SealedPart, Sealer
 from agent.sops.format import cipher, stripped
 from agent.sops.format.selection import Selected
 from agent.sops.format.walk import rewrite
+from agent.sops.kubernetes import clear
 from agent.values import placeholders
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import PlaceholderError, SopsFormatError
@@ -24,7 +25,7 @@ from agent.yaml.nodes import Comment
 from agent.yaml.read import manifests
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from agent.sops.files.parts import Part
     from agent.sops.files.sealed import Leaf
@@ -39,13 +40,17 @@ _MARKER = cipher.PREFIX.encode()
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What a renderer is given in the place of a SOPS file, and what the placeholders in it stand for."""
+    """What a renderer is given in the place of a SOPS file, and what the placeholders in it stand for.
+
+    `unbound` has fields that its MAC does not hold in their places, as text for people.
+    """
 
     file: str
     data: bytes
     sources: dict[Placeholder, Source] = field(repr=False)
     sealed: SealedFile = field(repr=False)
     store: Store
+    unbound: str
     content: bytes = field(repr=False, default=b"")
     """The file itself, where it is presented as a whole."""
 
@@ -61,11 +66,11 @@ def by_leaves(data: bytes, *, file: str, store: Store | None = None, limits: Lim
         return None
     presenter = _Presenter(store, file, Room.of(data))
     documents = dict(document for part in found for document in presenter.part(part))
-    clear = {number for part in found if part.metadata is None for number in part.numbers}
+    in_clear = {number for part in found if part.metadata is None for number in part.numbers}
     shown = store.emit([documents[number] for number in sorted(documents)])
-    if clear and store.name == "yaml":
-        shown = _with_clear_documents(data, documents, clear, file=file)
-    presented = Presented(file, shown, presenter.sources, presenter.file_of_parts(), store)
+    if in_clear and store.name == "yaml":
+        shown = _with_clear_documents(data, documents, in_clear, file=file)
+    presented = Presented(file, shown, presenter.sources, presenter.file_of_parts(), store, _unbound(found, file))
     _refuse_forged(presented, presenter.given)
     return presented
 
@@ -83,7 +88,7 @@ def whole(
         _ = presenter.part(part)
     placeholder = placeholders.of("file", file, blob)
     sources: dict[Placeholder, Source] = {placeholder: Sealed(placeholder, f"sops:{file}", "file")}
-    return Presented(file, placeholder.encode(), sources, presenter.file_of_parts(), store, data)
+    return Presented(file, placeholder.encode(), sources, presenter.file_of_parts(), store, _unbound(found, file), data)
 
 
 def printed(presented: Presented, data_keys: Sequence[Secret]) -> Secret:
@@ -125,14 +130,19 @@ def _parts(data: bytes, store: Store, file: str, limits: Limits | None) -> tuple
     )
 
 
-def _with_clear_documents(data: bytes, documents: dict[int, Mapping], clear: set[int], *, file: str) -> bytes:
+def _unbound(found: Iterable[Part], file: str) -> str:
+    encrypted = (each for part in found if part.metadata is not None for each in part.documents)
+    return clear.unbound_of(encrypted, file=file)
+
+
+def _with_clear_documents(data: bytes, documents: dict[int, Mapping], in_clear: set[int], *, file: str) -> bytes:
     """A file some of whose documents are no SOPS documents: these are what kubectl reads, which knows more words for true than sops."""
     plain = {each.line: each.tree for each in manifests.parse(data, file=file)}
     shown: list[bytes] = []
     for number in sorted(documents):
         document = documents[number]
         line = next((entry.line for entry in document.entries()), 0)
-        if number in clear and line in plain:
+        if number in in_clear and line in plain:
             shown.append(json.dumps(plain[line], ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n")
         else:
             shown.append(stores.named("yaml").emit([document]))

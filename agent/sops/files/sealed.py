@@ -94,6 +94,11 @@ class SealedFile:
         return tuple(leaf.leaf.id for leaf in leaves if isinstance(leaf, Opaque) and leaf.leaf is not None)
 
     @property
+    def mac_only_encrypted(self) -> bool:
+        """Whether there are documents whose MAC covers no clear values."""
+        return any(part.metadata.selection.mac_only_encrypted for part in self.parts)
+
+    @property
     def size(self) -> int:
         """How many values there are to open or to verify."""
         return sum(len(part.leaves) for part in self.parts)

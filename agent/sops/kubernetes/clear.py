@@ -1,27 +1,33 @@
 """What of a manifest stands in the clear: the values of a Secret, and what the MAC of a SOPS file does not hold in its place.
 
-A SOPS MAC is a hash over values, one behind the other. Of a clear value it holds neither the key nor where the value ends, and of null,
-an empty text, a key and a document's end it holds nothing; an encrypted value is bound to its keys by its own tag.
+A SOPS MAC is a hash over values, one behind the other. Of a clear value it holds neither the key nor the type nor where the value ends,
+and of null, an empty text, map or list, a key and a document's end it holds nothing; an encrypted value is bound to its keys by its own tag.
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from agent.sops.format import cipher
+from agent.sops.kubernetes import meaning
 from agent.sops.kubernetes.secrets import LAST_APPLIED
+from agent.values.errors import ClearValuesError, SopsFormatError
 from agent.values.secret import Sealed, Secret
 from agent.values.tree import format_path, get, get_text, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from agent.values.tree import Leaf, Object, Tree
+    from agent.values.tree import Leaf, Object, Path, Tree
+    from agent.yaml.nodes import Mapping
 
 _READ_FIRST: Final = frozenset({"apiVersion", "kind", "metadata", "type"})
 """What a manifest has in the clear in any case: it says what the object is, and SOPS rules for Kubernetes leave it so."""
+_UNWRITTEN: Final = ("DEFAULT",)
+"""The section that every INI file has, also where nothing is in it."""
 _TOKEN: Final = "kubernetes.io/service-account-token"
 """A type of Secret, whose token the cluster makes."""
 _REFERENCE: Final = r"\A(?:vault|lease)://|\$\{(?:vault|lease)://"
@@ -82,14 +88,33 @@ def generated(tree: Tree) -> Iterator[str]:
 
 
 def unbound(tree: Object) -> Iterator[str]:
-    """The scalars of an object in a SOPS file that could stand under another key and the MAC would still fit.
+    """What of an object in a SOPS file could stand under another key, or nowhere, and the MAC would still fit.
 
     What says what a Kubernetes object is does not count.
     """
     is_manifest = "apiVersion" in tree and "kind" in tree
-    for path, leaf in walk(tree):
-        if not (is_manifest and path[0] in _READ_FIRST) and not _encrypted(leaf):
+    for path, leaf in _ends(tree):
+        is_known = (is_manifest and path[0] in _READ_FIRST) or (path == _UNWRITTEN and isinstance(leaf, dict))
+        if not is_known and not _encrypted(leaf):
             yield format_path(path)
+
+
+def unbound_of(documents: Iterable[Mapping], *, file: str) -> str:
+    """What is `unbound` of encrypted documents, as text for people. One that has a key twice is refused by whom it is for."""
+    found: list[Tree] = []
+    for document in documents:
+        with suppress(SopsFormatError):
+            found += objects(meaning.tree(document, {}, file=file))
+    return listed(field for each in found if isinstance(each, dict) for field in unbound(each))
+
+
+def caution(fields: str, *, file: str, mac_only_encrypted: bool) -> ClearValuesError:
+    """Of a file that has such fields."""
+    if mac_only_encrypted:
+        message = "the MAC does not cover clear-text values, so they can be changed unnoticed"
+    else:
+        message = "the MAC does not cover where clear-text values are, so they can be swapped unnoticed"
+    return ClearValuesError(message, file=file, fields=fields)
 
 
 def listed(names: Iterable[str]) -> str:
@@ -107,5 +132,22 @@ def _hidden(leaf: Leaf) -> bool:
     return _encrypted(leaf) or re.search(_REFERENCE, leaf) is not None or FOREIGN.search(leaf) is not None
 
 
-def _encrypted(leaf: Leaf) -> bool:
+def _ends(tree: Object) -> Iterator[tuple[Path, Tree]]:
+    """As `walk`, and empty maps and lists too."""
+    open_ = [_below((), tree)]
+    while open_:
+        for path, node in open_[-1]:
+            if isinstance(node, dict | list) and node:
+                open_.append(_below(path, node))
+                break
+            yield path, node
+        else:
+            open_.pop()
+
+
+def _below(path: Path, node: Object | list[Tree]) -> Iterator[tuple[Path, Tree]]:
+    return (((*path, step), value) for step, value in (node.items() if isinstance(node, dict) else enumerate(node)))
+
+
+def _encrypted(leaf: Tree) -> bool:
     return isinstance(leaf, Sealed | Secret) or (isinstance(leaf, str) and cipher.parse(leaf) is not None)

@@ -210,6 +210,37 @@ def test_every_command_that_writes_refuses_it(shell: Shell, hostile: Path) -> No
         assert hostile.read_bytes() == sealed, command
 
 
+@pytest.mark.parametrize("named", ["real/.sops.yaml", "{outside}/rules.yaml", "{outside}/../rules.yaml"])
+@pytest.mark.parametrize("by", ["flag", "environment"])
+def test_rules_of_the_users_own_open_no_way_out(shell: Shell, hostile: Path, named: str, by: str) -> None:
+    path = named.format(outside=hostile.parent)
+    shell.write(path, f"creation_rules:\n- age: {shell.recipient}\n")
+    flags = ("--config", path) if by == "flag" else ()
+    if by == "environment":
+        shell.env("SOPS_CONFIG", path)
+    for file in ("secrets/db.yaml", "real/file.yaml", "real/deeper/db.yaml"):
+        result = shell.agent("encrypt", "-i", *flags, file)
+        assert result.code != 0, file
+        assert "a link leads to this file" in result.err
+        assert hostile.read_text() == OUTSIDE
+    assert shell.agent("encrypt", "-i", *flags, str(hostile)).code == 0
+
+
+def test_rules_in_a_folder_below_open_no_way_out_of_the_work_tree(
+    shell: Shell, hostile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shell.folder / ".git").mkdir()
+    for folder in (shell.folder / "real", hostile.parent):
+        shell.write(str(folder / ".sops.yaml"), f"creation_rules:\n- age: {shell.recipient}\n")
+    (shell.folder / ".sops.yaml").unlink()
+    monkeypatch.chdir(shell.folder / "real")
+    result = shell.agent("encrypt", "-i", "../secrets/db.yaml")
+    assert result.code != 0
+    assert "a link leads to this file" in result.err
+    assert hostile.read_text() == OUTSIDE
+    assert shell.agent("encrypt", "-i", "own.yaml").code == 0
+
+
 def test_what_is_named_by_its_own_path_is_the_users_choice(shell: Shell, hostile: Path) -> None:
     assert shell.agent("encrypt", "-i", str(hostile)).code == 0
     assert hostile.read_text() != OUTSIDE

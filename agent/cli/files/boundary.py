@@ -13,15 +13,19 @@ from agent.cli.files import content, rules
 
 
 def check(file: str, config: str | None = None) -> None:
-    """Refuse a file to which a link within the folder of its `.sops.yaml` leads out of it. `config` is what --config names.
+    """Refuse a file to which a link leads out of the folder of a `.sops.yaml` that the link lies in, or out of the work tree around it.
 
-    What the user names outside of that folder, by a path of their own, is theirs to choose. Raises WriteError.
+    That is the file's, or the one around this folder, or the `config` that the user names. What the user names outside, by a path of
+    their own, is theirs to choose. Raises WriteError.
     """
     given = config or os.environ.get("SOPS_CONFIG")
-    named = {given} if given else {rules.search("."), rules.search(os.path.dirname(file) or ".")}
+    named = {given, rules.search("."), rules.search(os.path.dirname(file) or ".")}
     folders = {os.path.realpath(os.path.dirname(os.path.abspath(path))) for path in named if path}
     if not folders:
         return
+    if (top := work_tree(os.path.join(os.getcwd(), ""))) is not None:
+        # Of a folder with rules of its own only the folders above may have the link.
+        folders.add(os.path.realpath(top))
     if os.path.exists(file) and not os.path.isfile(file):
         return  # a pipe or a terminal, such as /dev/stdout
     links = [path for path in _prefixes(file) if os.path.islink(path)]
@@ -38,6 +42,16 @@ def write(file: str, data: bytes, config: str | None = None) -> None:
     """Replace a file that a link may not lead to. Raises WriteError."""
     check(file, config)
     content.write(file, data)
+
+
+def work_tree(path: str) -> str | None:
+    """The work tree that an absolute path lies in."""
+    folder = os.path.dirname(path)
+    while not os.path.lexists(os.path.join(folder, ".git")):
+        if folder == os.path.dirname(folder):
+            return None
+        folder = os.path.dirname(folder)
+    return folder
 
 
 def _prefixes(file: str) -> list[str]:

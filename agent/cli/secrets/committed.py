@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from typing import IO, TYPE_CHECKING, Self
 
+from agent.cli.files import boundary
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
@@ -35,7 +37,7 @@ class Committed:
     def versions(self, file: str) -> Iterator[tuple[str, bytes]]:
         """The file's bytes in the index and at HEAD, as far as there are any."""
         path = os.path.abspath(file)  # Git follows no link either
-        top = _top(path)
+        top = boundary.work_tree(path)
         if top is None:
             return
         name = os.fsencode(os.path.relpath(path, top))
@@ -93,7 +95,7 @@ def _start(top: str) -> subprocess.Popen[bytes] | None:
 def may_be_committed(file: str) -> bool:
     """Whether a file lies in a work tree and is tracked there, or at least not ignored."""
     path = os.path.realpath(file)
-    top = _top(path)
+    top = boundary.work_tree(path)
     if top is None:
         return False
     import subprocess  # git
@@ -104,16 +106,6 @@ def may_be_committed(file: str) -> bool:
     except OSError:
         return False
     return done.returncode == 1
-
-
-def _top(path: str) -> str | None:
-    """The work tree that an absolute path lies in."""
-    folder = os.path.dirname(path)
-    while not os.path.lexists(os.path.join(folder, ".git")):
-        if folder == os.path.dirname(folder):
-            return None
-        folder = os.path.dirname(folder)
-    return folder
 
 
 def _environment() -> dict[str, str]:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from agent.values.errors import LimitError, YamlError
 from agent.yaml.limits import Limits
+from agent.yaml.read import json as sops_json
 from agent.yaml.read import manifests
 
 
@@ -75,6 +76,23 @@ def test_what_kubectl_passes_over_is_refused(data, line, column):
     with pytest.raises(YamlError) as caught:
         trees(data)
     assert str(caught.value) == f"f:{line}:{column}: there is more text after the end of this document"
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "column"),
+    [
+        (b'{"a": 1},{"a": 2}\n', 1, 9),
+        (b'{"a": 1},\n{"a": 2}\n', 1, 9),
+        (b'{"a": 1}\n,{"a": 2}\n', 2, 1),
+        (b'{"a": 1}\n  {"a": 2} ]\n', 2, 12),
+        (b'{"a": 1}}', 1, 9),
+        (b'a: 1\n---\n{"a": 2},\n', 3, 9),
+    ],
+)
+def test_a_comma_or_bracket_between_objects_is_called_that(data, line, column):
+    with pytest.raises(YamlError) as caught:
+        trees(data)
+    assert str(caught.value) == f"f:{line}:{column}: a comma or bracket stands behind this JSON object"
 
 
 @pytest.mark.parametrize("data", [b"a: 1\n...\n", b"a: 1\n...\n# end\n", b"{a: 1} # end\n", b"- 1\n...\n---\n- 2\n"])
@@ -149,3 +167,13 @@ def test_a_stream_is_its_objects(objects, data):
         json.dumps(each, ensure_ascii=data.draw(st.booleans())) + gap for each, gap in zip(objects, gaps, strict=True)
     )
     assert trees(text.encode()) == objects
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "column"), [(b'{"a": 1}{"b": 2}', 1, 9), (b'{"a": 1}\n{"b": 2}\n', 2, 1), (b'{"a": 1},', 1, 9)]
+)
+def test_several_objects_in_a_file_to_encrypt_are_called_that(data, line, column):
+    with pytest.raises(YamlError) as caught:
+        sops_json.parse(data, file="f")
+    assert str(caught.value) == f"f:{line}:{column}: there is more text behind the JSON object"
+    assert "--input-type binary" in caught.value.hint

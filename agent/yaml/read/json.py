@@ -24,6 +24,7 @@ _UNDECODABLE = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 
 
 _HINT: LiteralString = "JSON has text in double quotes, no comments, and no comma behind the last value"
+_ONE: LiteralString = "a SOPS file has one: give each a file of its own, or encrypt the file whole: --input-type binary"
 
 
 class _NumberError(ValueError):
@@ -50,7 +51,10 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None, whole: bool =
     except json.JSONDecodeError as error:
         if not text.strip():
             raise YamlError("the file is empty", hint="an object without values is {}", file=file) from None
-        raise YamlError("this is not JSON", hint=_HINT, file=file, line=error.lineno, column=error.colno) from None
+        at = {"line": error.lineno, "column": error.colno}
+        if error.msg == "Extra data":
+            raise YamlError("there is more text behind the JSON object", hint=_ONE, file=file, **at) from None
+        raise YamlError("this is not JSON", hint=_HINT, file=file, **at) from None
     except _NumberError:
         raise YamlError("a number is larger than a 64-bit float, or is not JSON", file=file) from None
     except RecursionError:

@@ -35,11 +35,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """The objects that a text begins with; `rest` is what follows them, and `line` (0-based) where that begins."""
+    """The objects that a text begins with; `rest` is what follows them, and `line` and `column` (0-based) where that begins."""
 
     objects: tuple[Found, ...]
     rest: str
     line: int
+    column: int
 
 
 def read(text: str, limits: Limits, *, strict: bool) -> Stream:
@@ -73,7 +74,8 @@ def read(text: str, limits: Limits, *, strict: bool) -> Stream:
         end = after
     blank = _END.match(text, end) if found else None
     start = blank.end() if blank is not None else 0
-    return Stream(tuple(found), text[start:], line + text.count("\n", end, start))
+    column = start - text.rfind("\n", 0, start) - 1
+    return Stream(tuple(found), text[start:], line + text.count("\n", end, start), column)
 
 
 def _exceeds(text: str, limits: Limits) -> bool:

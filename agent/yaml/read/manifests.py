@@ -71,6 +71,14 @@ def _objects(chunk: bytes, source: Source, limits: Limits, *, strict: bool) -> I
     stream = json_stream.read(chunk.decode("utf-8-sig", "surrogateescape"), limits, strict=strict)
     for each in stream.objects:
         yield each.tree, source.first_line + each.line
+    if stream.rest.startswith((",", "]", "}")):
+        raise YamlError(
+            "a comma or bracket stands behind this JSON object",
+            hint="objects follow one another without one, or are the items of a List",
+            file=source.file,
+            line=source.first_line + stream.line,
+            column=stream.column + 1,
+        )
     if stream.rest:
         rest = Source(source.file, source.first_line + stream.line)
         yield _document(stream.rest.encode("utf-8", "surrogateescape"), rest, limits, strict=strict, alone=True)

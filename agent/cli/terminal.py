@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from agent.cli.errors import WriteError
-from agent.values.text import escape, steady
+from agent.values.text import escape, masked, steady
 
 if TYPE_CHECKING:
     import argparse
@@ -152,7 +152,7 @@ def line(text: str) -> None:
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Columns under headers; cells are escaped. On a terminal what is too wide is shortened, elsewhere nothing is. No rows: nothing is printed."""
-    cells = [[escape(str(cell)) for cell in row] for row in rows]
+    cells = [[escape(masked(str(cell))) for cell in row] for row in rows]
     if not cells:
         return
     # Only here, since most commands print none.
@@ -204,7 +204,7 @@ def status(message: str) -> None:
 
 def _write_error(text: str) -> None:
     try:
-        sys.stderr.write(text)
+        sys.stderr.write(masked(text))
         sys.stderr.flush()
     except OSError:
         # There is nowhere to write this; the exit code still shows it.

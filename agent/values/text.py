@@ -28,6 +28,7 @@ UTF8_MARK = b"\xef\xbb\xbf"
 SPACE: Final = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 """What Go's unicode.IsSpace is true of. Python's `strip` takes four separators of ASCII more."""
 
+_PRIVATE: Final = r"(?is)(AGE-SECRET-KEY-)[0-9A-Z-]+|(-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----)(?!…).+"
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _MOVING = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\r(?!\n)"
 
@@ -39,6 +40,13 @@ def escape(text: str) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text
     )
+
+
+def masked(text: str) -> str:
+    """The text without private keys, which people put where a path or a recipient belongs."""
+    if "PRIVATE KEY" not in text and "SECRET-KEY-" not in text.upper():
+        return text
+    return re.sub(_PRIVATE, lambda found: f"{found[1] or found[2]}…", text)
 
 
 def percent_encoded(text: str) -> str:

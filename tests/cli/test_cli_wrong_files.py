@@ -93,6 +93,114 @@ def test_a_key_file_says_what_it_is(shell: Shell, encoding: str, given: str) -> 
     assert shell.identity not in done.err
 
 
+WRONG_RULES = {
+    "nothing": ("", "since .sops.yaml has no creation_rules (rules "),
+    "comments alone": ("# rules\n", "since .sops.yaml has no creation_rules"),
+    "another name": ("creation_rule:\n- age: RECIPIENT\n", "since .sops.yaml has no creation_rules"),
+    "rules of nothing": ("creation_rules:\n", "since .sops.yaml has no creation_rules"),
+    "a level too deep": ("sops:\n  creation_rules:\n  - age: RECIPIENT\n", "since .sops.yaml has no creation_rules"),
+    "a key beside the rules": (
+        "creation_rules:\n- path_regex: .*\nage: RECIPIENT\n",
+        "since the rule that fits names none (rules ",
+    ),
+    "no key": ("creation_rules:\n- path_regex: .*\n  age:\n", "since the rule that fits names none"),
+    "conflicts": (
+        "creation_rules:\n<<<<<<< HEAD\n- age: RECIPIENT\n=======\n- age: age1x\n>>>>>>> other\n",
+        ".sops.yaml:2: the file has conflicts of a merge",
+    ),
+    "a template": ("creation_rules:\n{{ range .keys }}\n", ".sops.yaml:2: this looks like a template"),
+    "a glob": ("creation_rules:\n- path_regex: '*.yaml'\n  age: RECIPIENT\n", "a regular expression, not a glob"),
+    "no ARN": ("creation_rules:\n- kms: alias/x\n", "it has the form arn:aws:kms:REGION:ACCOUNT:key/ID"),
+    "no address of a vault": (
+        "creation_rules:\n- azure_keyvault: https://a@b.vault.azure.net/keys/k/v\n",
+        "it has the form https://NAME.vault.azure.net/keys/KEY/VERSION",
+    ),
+}
+
+
+@pytest.mark.parametrize("rules", WRONG_RULES)
+def test_rules_that_say_nothing_of_a_file_are_named(shell: Shell, rules: str) -> None:
+    text, cause = WRONG_RULES[rules]
+    shell.write(".sops.yaml", text.replace("RECIPIENT", shell.recipient))
+    shell.write("s.yaml", "a: 1\n")
+    done = shell.agent("encrypt", "s.yaml")
+    assert (done.code, cause in done.err) == (1, True), done.err
+    assert "or write a .sops.yaml" not in done.err
+    assert "check that the private key is available" not in done.err
+
+
+def test_without_rules_they_are_what_is_missing(shell: Shell) -> None:
+    shell.write("s.yaml", "a: 1\n")
+    assert "or write a .sops.yaml" in shell.agent("encrypt", "s.yaml").err
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("path_regexp", "path_regex"), ("encrypted_regexp", "encrypted_regex"), ("note", "")]
+)
+def test_a_field_of_a_rule_that_is_misspelt_is_named(shell: Shell, written: str, meant: str) -> None:
+    shell.write(".sops.yaml", f"creation_rules:\n- {written}: x\n  age: {shell.recipient}\n")
+    shell.write("s.yaml", "a: 1\n")
+    done = shell.agent("encrypt", "s.yaml")
+    assert done.code == 0
+    warning = f".sops.yaml: a rule has no field {written} (rule 1): did you mean {meant}?"
+    assert (done.err.count(warning), "warning" in done.err) == ((1, True) if meant else (0, False))
+
+
+AROUND = ['"{}"', "'{}'", "SOPS_AGE_KEY={}", "export SOPS_AGE_KEY={}", "key: {}", '{{"key": "{}"}}', "{} # mine"]
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_text_around_a_key_is_called_so(shell: Shell, around: str) -> None:
+    shell.write("s.yaml", "a: 1\n")
+    assert shell.agent("encrypt", "-i", "--age", shell.recipient, "s.yaml").code == 0
+    shell.env("SOPS_AGE_KEY", f"# a key\n{around.format(shell.identity)}\n")
+    done = shell.agent("decrypt", "s.yaml")
+    assert done.code == 128
+    assert "SOPS_AGE_KEY:2: an age identity with text around it" in done.err
+    assert shell.identity not in done.err
+
+
+KEY_IN_PLACE_OF = {
+    "a file of keys": (("decrypt", "s.yaml"), {"SOPS_AGE_KEY_FILE": "KEY"}),
+    "a file of ssh keys": (("decrypt", "s.yaml"), {"SOPS_AGE_SSH_PRIVATE_KEY_FILE": "KEY"}),
+    "a file of keys, with its comment": (("decrypt", "s.yaml"), {"SOPS_AGE_KEY_FILE": "# mine\nKEY"}),
+    "a command": (("decrypt", "s.yaml"), {"SOPS_AGE_KEY_CMD": "KEY"}),
+    "a file": (("decrypt", "KEY"), {}),
+    "a file whose recipient is wanted": (("keygen", "-y", "KEY"), {}),
+    "a flag's value": (("decrypt", "--key=KEY", "s.yaml"), {}),
+    "a command of the agent": (("KEY",), {}),
+    "a second recipient": (("encrypt", "--age", "age1q KEY", "p.yaml"), {}),
+    "a recipient in quotes": (("encrypt", "--age", "'KEY'", "p.yaml"), {}),
+    "rules": (("--config", "KEY", "encrypt", "p.yaml"), {}),
+    "an Application": (("render", "-f", "KEY"), {}),
+}
+
+
+@pytest.mark.parametrize("place", KEY_IN_PLACE_OF)
+@pytest.mark.parametrize("kind", ["age", "ssh"])
+def test_a_private_key_where_something_else_belongs_is_not_shown(shell: Shell, place: str, kind: str) -> None:
+    arguments, environment = KEY_IN_PLACE_OF[place]
+    body = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmU"
+    key = (
+        shell.identity
+        if kind == "age"
+        else f"-----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n-----END OPENSSH PRIVATE KEY-----"
+    )
+    shell.write("s.yaml", "a: 1\n")
+    assert shell.agent("encrypt", "-i", "--age", shell.recipient, "s.yaml").code == 0
+    shell.write("p.yaml", "a: 1\n")
+    shell.env("SOPS_AGE_KEY", None)
+    for name, value in environment.items():
+        shell.env(name, value.replace("KEY", key))
+    done = shell.agent(*(each.replace("KEY", key) for each in arguments))
+    assert done.code != 0
+    shown = done.err + done.out.decode()
+    assert shell.identity.removeprefix("AGE-SECRET-KEY-") not in shown
+    assert body not in shown
+    if place.startswith("a file of keys"):
+        assert "a private key stands where the path of its file belongs" in done.err
+
+
 DEPLOYMENT = """\
 apiVersion: apps/v1
 kind: Deployment

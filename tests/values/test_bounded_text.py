@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,6 +74,21 @@ def test_a_fact_that_is_text_is_cut_however_it_comes() -> None:
         assert len(str(error)) < 20_000
         failure = Failure.of(error, object=_Long().text)
         assert max(len(failure.file), len(failure.object), len(failure.message)) <= 512
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("AGE-SECRET-KEY-1QQ: no such file", "AGE-SECRET-KEY-…: no such file"),
+        ("age-secret-key-pq-1qq", "age-secret-key-…"),
+        ("a AGE-SECRET-KEY-1A b AGE-SECRET-KEY-1C", "a AGE-SECRET-KEY-… b AGE-SECRET-KEY-…"),
+        ("x -----BEGIN RSA PRIVATE KEY-----\nabc\n", "x -----BEGIN RSA PRIVATE KEY-----…"),
+        ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nabc", "-----BEGIN PGP PRIVATE KEY BLOCK-----…"),
+        ("names a private key, or AGE-SECRET-KEY-", "names a private key, or AGE-SECRET-KEY-"),
+    ],
+)
+def test_a_private_key_among_facts_is_masked(written: str, shown: str) -> None:
+    assert DataKeyError("x", file=written).with_facts(more=written).facts == {"file": shown, "more": shown}
 
 
 def test_numbers_and_short_texts_of_an_error_stay_as_they_are() -> None:

@@ -234,18 +234,22 @@ def _identity_lines(content: str, source: str, person: Person | None, most: int 
 
                 asking.append(PluginIdentity(word, person, source=source))
         except ValueError:
-            message = _other(word, content)
+            message = _other(word, content, content.splitlines()[number - 1])
             raise ConfigError(message, hint="one AGE-SECRET-KEY-1… a line", file=source, line=number) from None
     return AgeKeys(tuple(identities), tuple(asking), passed_over)
 
 
-def _other(word: str, content: str) -> LiteralString:
+def _other(word: str, content: str, line: str) -> LiteralString:
     """What stands where an identity should, as far as it is known."""
     upper = word.upper()
     known: tuple[tuple[bool, LiteralString], ...] = (
         (
             upper.startswith(("AGE-SECRET-KEY-", "AGE-PLUGIN-")),
             "an age identity that is damaged: a part is missing, or mistyped",
+        ),
+        (
+            "AGE-SECRET-KEY-" in line,
+            "an age identity with text around it: it stands alone in its line, without quotes or a name",
         ),
         (word.startswith("age1"), "an age recipient, which is public, and not the identity"),
         (word.startswith(("ssh-", "ecdsa-", "sk-")), "the public half of an ssh key, and not the private one"),

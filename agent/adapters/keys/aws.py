@@ -123,9 +123,9 @@ class AwsKeys:
         """What one request to KMS gives. Raises DataKeyError, also where the SDK itself fails."""
         arn = _ARN.fullmatch(key.arn)
         if arn is None:
-            raise DataKeyError("not the ARN of a KMS key")
+            raise DataKeyError("not the ARN of a KMS key", hint="it has the form arn:aws:kms:REGION:ACCOUNT:key/ID")
         if key.role and not _ROLE.fullmatch(key.role):
-            raise DataKeyError("not the ARN of a role")
+            raise DataKeyError("not the ARN of a role", hint="it has the form arn:aws:iam::ACCOUNT:role/NAME")
         try:
             # Late, because it is large, and an extra.
             import botocore  # noqa: F401  # pyright: ignore[reportMissingTypeStubs, reportUnusedImport]

@@ -34,6 +34,7 @@ _DOMAINS = (
 )
 """Of Azure's clouds. A vault elsewhere, such as an emulator, is asked where the user names it."""
 _NAME = re.compile(r"[0-9A-Za-z-]+")
+_NO_ADDRESS: LiteralString = "not the address of a key in a vault"
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 10
 _RETRIES = 1
@@ -103,7 +104,7 @@ class AzureKeys:
         identifier = f"{key.vault_url.rstrip('/')}/keys/{key.name}"
         address = _VAULT.fullmatch(key.vault_url)
         if address is None or not _NAME.fullmatch(key.name):
-            raise DataKeyError("not the address of a key in a vault")
+            raise DataKeyError(_NO_ADDRESS, hint="it has the form https://NAME.vault.azure.net/keys/KEY/VERSION")
         in_azure = address[1].lower().endswith(_DOMAINS) and address[2] in {None, "443"}
         if not in_azure and key.vault_url.rstrip("/").lower() not in self._named:
             raise DataKeyError(
@@ -113,7 +114,7 @@ class AzureKeys:
             )
         if key.version:
             if not _NAME.fullmatch(key.version):
-                raise DataKeyError("not the address of a key in a vault")
+                raise DataKeyError(_NO_ADDRESS, hint="it has the form https://NAME.vault.azure.net/keys/KEY/VERSION")
             identifier = f"{identifier}/{key.version}"
         return identifier
 

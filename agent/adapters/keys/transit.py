@@ -88,7 +88,9 @@ class TransitKeys:
             )
         segments = [*key.engine_path.strip("/").split("/"), key.key_name]
         if not all(_SEGMENT.fullmatch(segment) for segment in segments):
-            raise DataKeyError("not the path of a transit key")
+            raise DataKeyError(
+                "not the path of a transit key", hint="it has the form https://HOST:8200/v1/ENGINE/keys/KEY"
+            )
         if self._token is None:
             raise DataKeyError("no token for the server", hint="set VAULT_TOKEN, or log in")
         token = key_text(self._token).strip()

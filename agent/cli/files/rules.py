@@ -55,7 +55,19 @@ def _read(path: str) -> Rules:
 def _parsed(data: bytes, path: str) -> Rules:
     from agent.sops.rules import config
 
-    return config.parse(data, file=path)
+    found = config.parse(data, file=path)
+    for number, name in found.unknown:
+        _warn_if_misspelt(path, number, name)
+    return found
+
+
+def _warn_if_misspelt(path: str, number: int, name: str) -> None:
+    """A rule without its `path_regex` is for every file."""
+    from agent.cli import nearest
+    from agent.sops.rules import config
+
+    if meant := nearest.suggestion(name, config.FIELDS):
+        terminal.warn(f"{path}: a rule has no field {name} (rule {number}): {meant.strip()}")
 
 
 @lru_cache(maxsize=1024)

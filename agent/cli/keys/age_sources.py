@@ -16,7 +16,7 @@ from agent.values import system
 from agent.values.dataclass import dataclass, field
 from agent.values.errors import AgentError, ConfigError, DataKeyError
 from agent.values.secret import Secret
-from agent.values.text import escape
+from agent.values.text import escape, masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -203,6 +203,8 @@ def _file(path: str) -> _Source:
 
 
 def _content(path: str) -> bytes:
+    if masked(path) != path:
+        raise ConfigError("a private key stands where the path of its file belongs", file=path)
     try:
         with open(path, "rb") as stream:
             content = stream.read(_LARGEST + 1)

@@ -71,15 +71,30 @@ def rule_for(whom: Named, what: Choice, config: Rules | None, file: str) -> Crea
     named = recipients.named(whom)
     groups = (named,) if named else rule.recipients.groups if rule else ()
     if not groups:
-        raise NoMasterKeyError(
-            "no key to encrypt for",
-            hint="name one with --age, --pgp or --hc-vault-transit, or write a .sops.yaml",
-            file=file,
-        )
+        raise _no_key(rules.of(config, file), file)
     threshold = what.shamir_secret_sharing_threshold or (rule.recipients.threshold if rule else 0)
     selection = _selection(what, rule.selection if rule else None)
     found = checked(Recipients(groups, threshold), file=file)
     return CreationRule(found, selection, rule is not None and rule.by_path)
+
+
+def _no_key(found: Rules | None, file: str) -> NoMasterKeyError:
+    """Why a file is for no key: `.sops.yaml` is there and says nothing, or there is none."""
+    if found is None:
+        return NoMasterKeyError("no key to encrypt for", file=file)
+    if found.rules is None:
+        return NoMasterKeyError(
+            "no key to encrypt for, since .sops.yaml has no creation_rules",
+            hint="they stand at its top level: agent encrypt --help has one that works",
+            file=file,
+            rules=found.file,
+        )
+    return NoMasterKeyError(
+        "no key to encrypt for, since the rule that fits names none",
+        hint="its keys stand beside path_regex, as age: age1…",
+        file=file,
+        rules=found.file,
+    )
 
 
 def checked(whom: Recipients, *, file: str) -> Recipients:

@@ -33,6 +33,17 @@ _FLAT = {
     "hc_vault_transit_uri": "hc_vault",
 }
 """What a rule calls the kinds of keys whose names are one text or a list."""
+FIELDS = (
+    "path_regex",
+    *_FLAT,
+    "hckms",
+    "aws_profile",
+    "key_groups",
+    "shamir_threshold",
+    "mac_only_encrypted",
+    *SELECTORS,
+)
+"""Of a rule."""
 _LARGEST_INDENT = 16
 
 
@@ -58,13 +69,17 @@ class _Rule:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A whole `.sops.yaml`. Indents are in spaces; None is the format's own."""
+    """A whole `.sops.yaml`. Indents are in spaces; None is the format's own.
+
+    `unknown` are fields that rules do not have, each with the number of its rule: sops passes over them, and so does this.
+    """
 
     file: str
     rules: tuple[_Rule, ...] | None
     yaml_indent: int | None = None
     json_indent: int | None = None
     binary_indent: int | None = None
+    unknown: tuple[tuple[int, str], ...] = ()
 
     @property
     def path_patterns(self) -> tuple[str, ...]:
@@ -84,9 +99,12 @@ class Rules:
                 if not rule.path_regex or matcher(rule.path_regex)(path):
                     return _creation_rule(rule, context)
             except SopsFormatError as error:
-                raise SopsRulesError("path_regex is not an RE2 pattern", file=self.file, rule=number).with_facts(
-                    **error.facts
-                ) from None
+                raise SopsRulesError(
+                    "path_regex is not an RE2 pattern",
+                    hint="it is a regular expression, not a glob: \\.yaml$ fits what *.yaml does",
+                    file=self.file,
+                    rule=number,
+                ).with_facts(**error.facts) from None
             except SopsRulesError as error:
                 raise error.with_facts(file=self.file, rule=number) from None
         raise NoRuleError(
@@ -111,6 +129,9 @@ def parse(data: bytes, *, file: str) -> Rules:
         _indent(stores, "yaml", unset=0),
         _indent(stores, "json", unset=-1),
         _indent(stores, "json_binary", unset=-1),
+        tuple(
+            (number, name) for number, rule in enumerate(found or (), 1) for name in rule.nodes if name not in FIELDS
+        ),
     )
 
 

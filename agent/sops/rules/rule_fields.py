@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, LiteralString, NoReturn
 from agent.sops.rules.written import Written
 from agent.values.dataclass import dataclass
 from agent.values.errors import LimitError, SopsRulesError, YamlError
+from agent.yaml import guises
 from agent.yaml.limits import Limits
 from agent.yaml.nodes import Comment, Entry, Mapping, Sequence
 from agent.yaml.read import lines
@@ -145,6 +146,7 @@ def parse(data: bytes, *, file: str) -> Fields:
     return Fields(file, root)
 
 
+@guises.seen_through
 def _root(data: bytes, file: str) -> Node | None:
     read = lines.read(data, limits=Limits())
     if read is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final, LiteralString, Self, TypeAlias
 
-from agent.values.text import cut, escape
+from agent.values.text import cut, escape, masked
 
 if TYPE_CHECKING:
     from agent.values.ids import ObjectId
@@ -77,9 +77,9 @@ class AgentError(Exception):
 
 
 def _bounded(facts: dict[str, Fact]) -> dict[str, Fact]:
-    """Texts are cut; line 0 is none: what a renderer gave stands on no line."""
+    """Texts are cut, and private keys masked; line 0 is none: what a renderer gave stands on no line."""
     return {
-        name: cut(fact, LONGEST_FACT) if isinstance(fact, str) else fact
+        name: masked(cut(fact, LONGEST_FACT)) if isinstance(fact, str) else fact
         for name, fact in facts.items()
         if name != "line" or fact != 0
     }

@@ -115,7 +115,7 @@ class ManagedApplication:
         try:
             self.application, self.refusal = applications.parse(tree, known), None
         except AgentError as error:
-            self.application, self.refusal = None, error
+            self.application, self.refusal = None, error.copy()
         return True
 
     def forget_manifests(self) -> None:

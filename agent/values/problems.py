@@ -16,11 +16,18 @@ _PLACE = frozenset({"file", "line", "column", "object"})
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something to correct. `object` is None where it is in no object or the object is unknown, `file` empty where it is in no one file."""
+    """Something to correct. `object` is None where it is in no object or the object is unknown, `file` empty where it is in no one file.
+
+    It outlives the run that met it, so its error is one without a traceback: that would keep the variables of all functions that it passed.
+    """
 
     error: AgentError
     object: ObjectId | None = None
     file: str = ""
+
+    def __post_init__(self) -> None:
+        if self.error.__traceback__ is not None:
+            object.__setattr__(self, "error", self.error.copy())
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ UTF8_MARK = b"\xef\xbb\xbf"
 SPACE: Final = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 """What Go's unicode.IsSpace is true of. Python's `strip` takes four separators of ASCII more."""
 
-_PRIVATE: Final = r"(?is)(AGE-SECRET-KEY-)[0-9A-Z-]+|(-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----)(?!…).+"
+_PRIVATE: Final = r"(?is)(AGE-SECRET-KEY-)(?!1…)[0-9A-Z-]+|(-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----)(?!…).+"
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _MOVING = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\r(?!\n)"
 

@@ -85,6 +85,7 @@ def test_a_fact_that_is_text_is_cut_however_it_comes() -> None:
         ("x -----BEGIN RSA PRIVATE KEY-----\nabc\n", "x -----BEGIN RSA PRIVATE KEY-----…"),
         ("-----BEGIN PGP PRIVATE KEY BLOCK-----\nabc", "-----BEGIN PGP PRIVATE KEY BLOCK-----…"),
         ("names a private key, or AGE-SECRET-KEY-", "names a private key, or AGE-SECRET-KEY-"),
+        ("one AGE-SECRET-KEY-1… a line", "one AGE-SECRET-KEY-1… a line"),
     ],
 )
 def test_a_private_key_among_facts_is_masked(written: str, shown: str) -> None:

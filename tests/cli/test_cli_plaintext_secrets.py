@@ -121,8 +121,16 @@ def test_a_reference_of_whatever_tool_is_nothing_in_the_clear(tree: Shell, refer
         '{"kind": "ConfigMap"}\n{"apiVersion": "v1", "kind": "Secret", "stringData": {"password": "x"}}\n',
         "{apiVersion: v1, kind: Secret, stringData: {password: x}}\n---\n{apiVersion: v1, kind: ConfigMap}\n",
         "secretGenerator:\n- name: a\n  literals: [password=x]\n",
+        "patches:\n- patch: |\n    apiVersion: v1\n    kind: Secret\n    metadata: {name: a}\n    stringData: {a: x}\n",
+        "patchesStrategicMerge:\n- |\n  apiVersion: v1\n  kind: Secret\n  metadata: {name: a}\n  data: {a: eA==}\n",
+        "patches:\n- target: {kind: Secret}\n  patch: |\n    stringData:\n      a: x\n",
+        "patches:\n- target: {kind: Secret}\n  patch: |\n    - op: add\n      path: /stringData/a\n      value: x\n",
+        "patchesJson6902:\n- target: {version: v1, kind: Secret}\n  patch: |-\n    - {op: add, path: /data, value: {a: eA==}}\n    # end\n",
     ],
-    ids=["SecretList", "List", "tag", "anchor", "stream of JSON", "flow", "secretGenerator"],
+    ids=[
+        *("SecretList", "List", "tag", "anchor", "stream of JSON", "flow", "secretGenerator"),
+        *("patch", "strategic merge", "patch of a target", "operations", "JSON 6902"),
+    ],
 )
 @pytest.mark.parametrize("suffix", ["yaml", "json"])
 def test_a_secret_in_the_clear_is_found_however_it_is_written(tree: Shell, text: str, suffix: str) -> None:
@@ -136,6 +144,44 @@ def test_a_secret_in_the_clear_is_found_however_it_is_written(tree: Shell, text:
 
 def test_generators_with_files_and_references_have_nothing_in_the_clear(tree: Shell) -> None:
     tree.write("other/kustomization.yaml", "secretGenerator:\n- literals: ['a=vault://main/a/b#c']\n  envs: [a.env]\n")
+    assert "warning" not in tree.agent("encrypt", "--check", "other").err
+
+
+def test_patches_without_values_of_a_secret_have_nothing_in_the_clear(tree: Shell) -> None:
+    tree.write(
+        "other/kustomization.yaml",
+        """\
+patches:
+- path: secret.yaml
+  target: {kind: Secret}
+- target: {kind: Secret}
+  patch: |
+    - op: remove
+      path: /data/a
+    - op: add
+      path: /metadata/labels
+      value: {a: b}
+    - op: add
+      path: /stringData/b
+      value: vault://main/a/b#c
+    - {op: add, path: /stringData, value: {}}
+    - {op: add, path: /data/c, value: null}
+    - {op: add, path: /data/d, value: []}
+- target: {kind: ConfigMap}
+  patch: |
+    - op: add
+      path: /data/a
+      value: x
+- patch: |
+    apiVersion: v1
+    kind: Secret
+    metadata: {name: a}
+    $patch: delete
+- patch: |
+    {{ a template
+      of Secret }}
+""",
+    )
     assert "warning" not in tree.agent("encrypt", "--check", "other").err
 
 

@@ -9,6 +9,7 @@ from agent.cli.errors import PrivateKeyError
 from agent.sops.format.metadata import ENTRY
 from agent.sops.kubernetes import clear, meaning
 from agent.values.errors import AgentError, PlaintextSecretError
+from agent.values.tree import format_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,8 +69,22 @@ def _in_clear(line: int, tree: Tree, file: str) -> Iterator[AgentError]:
         fields = clear.listed(clear.plaintext(found)) if isinstance(found, dict) else ""
         if fields:
             yield PlaintextSecretError("a Secret is in the clear", file=file, line=line, fields=fields)
-    if fields := clear.listed(clear.generated(tree)):
+    if fields := clear.listed((*clear.generated(tree), *_patches(tree, file))):
         yield PlaintextSecretError("a Secret is made of values in the clear", file=file, line=line, fields=fields)
+
+
+def _patches(tree: Tree, file: str) -> Iterator[str]:
+    """Those of a kustomization that hold values of a Secret."""
+    for path, text, targeted in clear.patches(tree):
+        # Only here, since most files have none.
+        from agent.yaml.read import manifests
+
+        try:
+            documents = manifests.parse(text.encode("utf-8", "surrogateescape"), file=file, strict=False)
+        except AgentError:
+            continue  # text of another kind
+        if any(clear.patched(each.tree, targeted=targeted) for each in documents):
+            yield format_path(path)
 
 
 def unbound(encrypted: Sequence[Part], *, file: str) -> Iterator[AgentError]:

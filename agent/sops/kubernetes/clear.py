@@ -87,6 +87,28 @@ def generated(tree: Tree) -> Iterator[str]:
                 yield format_path(("secretGenerator", number, "literals", place))
 
 
+def patches(tree: Tree) -> Iterator[tuple[Path, str, bool]]:
+    """The patches that a kustomization writes out: where, the text, and whether the target is a Secret by what the kustomization says."""
+    for field in ("patches", "patchesStrategicMerge", "patchesJson6902"):
+        given = get(tree, field)
+        for number, each in enumerate(given if isinstance(given, list) else ()):
+            text = each if isinstance(each, str) else get(each, "patch")
+            if isinstance(text, str) and "\n" in text:
+                yield (field, number), text, get(each, "target", "kind") == "Secret"
+
+
+def patched(patch: Tree, *, targeted: bool) -> bool:
+    """Whether a patch gives a Secret values for all to read: a merge, or a list of operations."""
+    if isinstance(patch, dict):
+        return any(plaintext({"apiVersion": "v1", "kind": "Secret", **patch} if targeted else patch))
+    return any(
+        targeted
+        and str(get(each, "path")).startswith(("/data", "/stringData"))
+        and any(not _hidden(leaf) and leaf is not None and leaf != "" for _, leaf in walk(get(each, "value")))
+        for each in (patch if isinstance(patch, list) else ())
+    )
+
+
 def unbound(tree: Object) -> Iterator[str]:
     """What of an object in a SOPS file could stand under another key, or nowhere, and the MAC would still fit.
 

@@ -30,7 +30,7 @@ from agent.api.signatures import SignatureRule
 from agent.api.webhooks import HookName, Webhook
 from agent.api.windows import OperatorWindow, SyncWindow
 from agent.values.errors import ConfigError
-from agent.values.patterns import name_matches, path_matches
+from agent.values.patterns import name_matches, path_matches, segments_match
 
 if TYPE_CHECKING:
     from agent.values.tree import Tree
@@ -90,7 +90,7 @@ class StoreAuth(Model):
         return self
 
 
-StorePath = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^/%\\\s][^%\\\s]*$")]
+StorePath = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^/%\\\s]([^%\\\x00-\x1f\x7f]*[^%\\\s])?$")]
 
 
 TransitKeyPath = Annotated[
@@ -137,7 +137,7 @@ class Store(Model):
     def opens(self, engine: str, key: str) -> bool:
         """Whether SOPS files may be opened with a transit key."""
         path = f"{engine}/keys/{key}"
-        return "/" not in key and any(path_matches(pattern, path) for pattern in self.transit_keys)
+        return "/" not in key and any(segments_match(pattern, path) for pattern in self.transit_keys)
 
 
 class KeyGrant(Model):

@@ -17,7 +17,7 @@ from agent.sops.kubernetes.clear import FOREIGN
 from agent.values import derive
 from agent.values.errors import HeldError, LimitError, ReferenceSyntaxError, SecretValueError, SinkError
 from agent.values.secret import Secret
-from agent.values.text import percent_decoded, percent_encoded
+from agent.values.text import is_encoded, percent_decoded, percent_encoded
 from agent.values.tree import format_path, get, walk
 
 if TYPE_CHECKING:
@@ -124,8 +124,15 @@ def parse(text: str) -> Reference:
             "reference lacks a store's name",
             hint="vault://<store>/<mount>/<path>#<key>; the operator configures the stores",
         )
-    segments = [_unescaped(segment) for segment in path.split("/")]
-    path, key = "/".join(segments), _unescaped(key)
+    path, key = _path(path), _unescaped(key)
+    if not (path.isprintable() and key.isprintable()):
+        raise ReferenceSyntaxError("reference has an unprintable character, or bytes that are not UTF-8")
+    return _with_options(Reference(store, path, key), query)
+
+
+def _path(written: str) -> str:
+    segments = [_unescaped(segment) for segment in written.split("/")]
+    path = "/".join(segments)
     if len(segments) < 2:
         raise ReferenceSyntaxError(
             "reference lacks a path below the mount", hint="vault://<store>/<mount>/<path>#<key>"
@@ -134,9 +141,12 @@ def parse(text: str) -> Reference:
         raise ReferenceSyntaxError(
             "path of a reference has an empty or dot segment, or a slash within one", hint="write it plainly"
         )
-    if not (path.isprintable() and key.isprintable()):
-        raise ReferenceSyntaxError("reference has an unprintable character, or bytes that are not UTF-8")
-    return _with_options(Reference(store, path, key), query)
+    if is_encoded(path):
+        raise ReferenceSyntaxError(
+            "path of a reference is percent-encoded twice",
+            hint="write %25 for a percent sign, where no hex digits follow",
+        )
+    return path
 
 
 def _unescaped(text: str) -> str:

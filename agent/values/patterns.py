@@ -25,4 +25,14 @@ def path_matches(pattern: str, path: str) -> bool:
     if wanted[-1] == "**":
         wanted = wanted[:-1]
         given = given[: len(wanted)] if len(given) > len(wanted) else []
+    return _fits(wanted, given)
+
+
+def segments_match(pattern: str, path: str) -> bool:
+    """Whether a path fits that has as many segments as the pattern: `*` stays within one, and so does `**`."""
+    given = path.split("/")
+    return all(given) and _fits(pattern.split("/"), given)
+
+
+def _fits(wanted: list[str], given: list[str]) -> bool:
     return len(wanted) == len(given) and all(name_matches(one, other) for one, other in zip(wanted, given, strict=True))

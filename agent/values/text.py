@@ -59,6 +59,11 @@ def percent_decoded(text: str) -> str:
     return bytes.fromhex(text.replace("%", "")).decode("utf-8", "surrogateescape")
 
 
+def is_encoded(text: str) -> bool:
+    """Whether a percent sign begins what some server on the way could decode, once more than is meant."""
+    return "%" in text and re.search("%[0-9A-Fa-f]{2}", text) is not None
+
+
 def steady(text: str) -> str:
     r"""Text of several lines as a terminal may show it: what moves the cursor or turns the direction of writing is `\\x1b`-style escapes."""
     return re.sub(_MOVING, lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -107,6 +107,32 @@ def test_a_transit_key_is_one_of_its_own_list_and_one_segment(engine, key, opens
 
 
 @pytest.mark.parametrize(
+    ("engine", "key", "opens"),
+    [
+        ("transit", "shop", True),
+        ("transit/keys", "rotate", False),
+        ("transit/keys/shop", "x", False),
+        ("transit", "", False),
+        ("/transit", "shop", False),
+        ("transit/", "shop", False),
+    ],
+)
+@pytest.mark.parametrize("pattern", ["transit/keys/*", "transit/keys/**", "**/keys/*"])
+def test_no_pattern_of_transit_keys_goes_beyond_its_segments(engine, key, opens, pattern):
+    """A POST to `transit/keys/<key>/rotate` and its like would change a key."""
+    found = operator.parse({"stores": {"main": store(transitKeys=[pattern])}}).stores["main"]
+    assert found.opens(engine, key) is opens
+
+
+def test_an_allowed_path_may_have_spaces_within():
+    found = operator.parse({"stores": {"main": store(allowedPaths=["secret/my shop/*"])}}).stores["main"]
+    assert (found.allows("secret/my shop/db"), found.allows("secret/myshop/db")) == (True, False)
+    for path in (" secret/a", "secret/a ", "secret/a\tb", "secret/a\nb", "secret/a%20b"):
+        with pytest.raises(ConfigError):
+            operator.parse({"stores": {"main": store(allowedPaths=[path])}})
+
+
+@pytest.mark.parametrize(
     ("pattern", "path", "fits"),
     [
         ("secret/shop/**", "secret/shop/db", True),

@@ -148,6 +148,9 @@ def test_a_key_that_does_not_open_says_why(server: CloudServer, monkeypatch: pyt
         RESOURCE + "/cryptoKeyVersions/1",
         RESOURCE.replace("example.com:shop", ".."),
         RESOURCE + "?x=y",
+        RESOURCE + ":setIamPolicy",
+        RESOURCE + "/..",
+        RESOURCE.replace("/keyRings/", "/keyRings/a.b:"),
     ):
         assert why(GcpKmsKey(wrong, WHEN, KEY.enc)) == "not the resource ID of a key"
     monkeypatch.setenv("GOOGLE_OAUTH_ACCESS_TOKEN", "another-canary")

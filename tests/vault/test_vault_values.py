@@ -97,9 +97,13 @@ async def test_a_value_is_labelled_by_store_path_key_and_version(
 
 async def test_paths_are_quoted_and_not_reinterpreted(stores: Stores, openbao: OpenBao, mount: str) -> None:
     openbao.put("w%20s/q%3Fx%3D1", {"p": "odd"}, mount=mount)
+    openbao.put("100%25/of%25it", {"p": "percent"}, mount=mount)
     reference = references.Reference("main", f"{mount}/w s/q?x=1", "p")
     answer = (await stores.resolve(SHOP, [reference]))[reference]
     assert plain(answer) == "odd"
+    percent = references.parse(f"vault://main/{mount}/100%25/of%25it#p")
+    assert plain((await stores.resolve(SHOP, [percent]))[percent]) == "percent"
+    assert (await stores.probe(SHOP, [percent]))[percent] == 1
     for path in (f"{mount}/a/../../sys/raw", f"{mount}/./a", f"{mount}//a", f"{mount}/%2e%2e/a", f"{mount}/a\n"):
         climbing = references.Reference("main", path, "p")
         refused = (await stores.resolve(SHOP, [climbing]))[climbing]

@@ -242,6 +242,7 @@ async def test_cookies_of_a_server_are_not_kept(make_stores: Callable[..., Store
 
 def test_a_path_cannot_reach_elsewhere() -> None:
     assert client.address("secret", "data", "a b/ü?x#y") == "secret/data/a%20b/%C3%BC%3Fx%23y"
+    assert client.address("a/100%/%zz") == "a/100%25/%25zz"
     for path in ("a/../b", "a/./b", "a//b", "", "/a", "a/", "a%2e", "a\n", "a\x00", "a\u202e"):
         with pytest.raises(AgentError):
             client.address(path)

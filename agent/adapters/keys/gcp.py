@@ -24,8 +24,10 @@ from agent.values.secret import Secret
 if TYPE_CHECKING:
     from agent.sops.format.keys import Recipient, WrappedKey
 
-_NAME = r"[A-Za-z0-9_-][A-Za-z0-9_.:-]*"
-_RESOURCE = re.compile(rf"projects/{_NAME}/locations/{_NAME}/keyRings/{_NAME}/cryptoKeys/{_NAME}")
+_NAME = r"[A-Za-z0-9_-]+"
+_PROJECT = r"[A-Za-z0-9_-][A-Za-z0-9_.:-]*"
+"""With its domain, where it has one: `example.com:project`."""
+_RESOURCE = re.compile(rf"projects/{_PROJECT}/locations/{_NAME}/keyRings/{_NAME}/cryptoKeys/{_NAME}")
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _READ_SECONDS = 10
 _WHOLE_SECONDS = 20

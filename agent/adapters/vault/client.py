@@ -9,6 +9,7 @@ from agent.adapters import proxies
 from agent.adapters.bounds import bodies
 from agent.adapters.vault.answer import Answer, NoAnswerError, Why
 from agent.values.errors import LimitError, StoreDeniedError, StoreNotFoundError, StoreUnavailableError
+from agent.values.text import is_encoded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,8 +113,8 @@ def refused(answer: Answer, *, store: str, path: str) -> StoreDeniedError | Stor
 def address(*parts: str) -> str:
     """A request path whose every segment is quoted. Raises StoreNotFoundError for one that could reach elsewhere."""
     segments = [segment for part in parts for segment in part.split("/")]
-    if any(segment in {"", ".", ".."} or "%" in segment or not segment.isprintable() for segment in segments):
+    if any(segment in {"", ".", ".."} or is_encoded(segment) or not segment.isprintable() for segment in segments):
         raise StoreNotFoundError(
-            "not a path of a store", hint="leave out empty segments, dots and percent signs", path="/".join(parts)
+            "not a path of a store", hint="leave out empty segments, dots and percent-encoding", path="/".join(parts)
         )
     return "/".join(quote(segment, safe="") for segment in segments)

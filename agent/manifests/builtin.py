@@ -203,5 +203,6 @@ def list_keys(group: str, kind: str, path: Path) -> tuple[str, ...] | None:
 
 
 def item_key(item: Object, keys: tuple[str, ...]) -> tuple[Tree, ...]:
-    """The values of an item's key fields, defaults filled in; None where one is missing."""
-    return tuple(item.get(key, _KEY_DEFAULTS.get(key)) for key in keys)
+    """The values of an item's key fields, defaults filled in, as for null too; None where one is missing."""
+    given = ((key, item.get(key)) for key in keys)
+    return tuple(_KEY_DEFAULTS.get(key) if value is None else value for key, value in given)

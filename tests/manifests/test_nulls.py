@@ -71,6 +71,11 @@ DEPLOYMENT = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n"
          {"template": {"spec": {"nodeSelector": {"a": ""}, "overhead": {"cpu": "0"}}}}),
         ([DEPLOYMENT + "spec: {template: {spec: {containers: [{name: c, resources: {limits: {cpu: null}, requests: null}}]}}}"],
          "spec", {"template": {"spec": {"containers": [{"name": "c", "resources": {"limits": {"cpu": "0"}}}]}}}),
+        # one that is part of a merge key is its default
+        ([SERVICE + "spec: {ports: [{port: 1, protocol: null}, {port: 1, protocol: UDP}]}"], "spec",
+         {"ports": [{"port": 1}, {"port": 1, "protocol": "UDP"}]}),
+        ([SERVICE + "spec: {ports: [{port: 1, protocol: TCP, name: a}]}", SERVICE + "spec: {ports: [{port: 1, protocol: null, name: b}]}"],
+         "spec", {"ports": [{"port": 1, "name": "b"}]}),
         # of a custom resource nothing is known
         ([RELEASE + "spec: {selector: {matchLabels: {a: null}}, resources: {limits: {cpu: null}}}"], "spec",
          {"selector": {"matchLabels": {"a": None}}, "resources": {"limits": {"cpu": None}}}),

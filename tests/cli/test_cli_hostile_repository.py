@@ -107,6 +107,21 @@ def test_gitattributes_that_is_a_link_is_not_written_to(repository: Repository) 
     assert target.read_text() == "mine\n"
 
 
+def test_rules_behind_a_link_that_leads_out_get_no_gitattributes(repository: Repository) -> None:
+    outside = repository.shell.folder.parent / "mine"
+    outside.mkdir()
+    (outside / ".sops.yaml").write_text("creation_rules:\n- path_regex: a[.]yaml$\n")
+    (repository.folder / "secrets").symlink_to(outside)
+    (repository.folder / "inside").mkdir()
+    (repository.folder / "inside/.sops.yaml").write_text("creation_rules:\n- path_regex: a[.]yaml$\n")
+    (repository.folder / "way").symlink_to("inside")
+    result = repository.shell.agent("git-setup", "--config", "secrets/.sops.yaml")
+    assert "not of this repository" in result.err
+    assert [each.name for each in outside.iterdir()] == [".sops.yaml"]
+    assert repository.shell.agent("git-setup", "--config", "way/.sops.yaml").code == 0
+    assert "merge=signet" in (repository.folder / "inside/.gitattributes").read_text()
+
+
 # What is read
 
 

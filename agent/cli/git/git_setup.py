@@ -186,7 +186,7 @@ class _Setup:
             if not self.args.patterns and not self.args.remove:
                 terminal.warn("there is no .sops.yaml: name the files, such as: agent git-setup 'secrets/*.yaml'")
             return top, self.args.patterns
-        folder = Path(config.file).absolute().parent
+        folder = Path(config.file).absolute().parent.resolve()
         if not folder.is_relative_to(top):
             terminal.warn("the .sops.yaml is not of this repository: name the files")
             return top, ()

@@ -330,6 +330,14 @@ def test_what_is_no_yaml_of_sops_says_where_and_why(shell: Shell, text: bytes, c
     assert (done.code, cause in done.err, "hint: " in done.err) == (2, True, True), done.err
 
 
+def test_a_byte_order_mark_in_json_is_called_one(shell: Shell) -> None:
+    shell.write("s.json", b'\xef\xbb\xbf{"a": 1}')
+    for command in (("encrypt", "--age", shell.recipient), ("decrypt",)):
+        done = shell.agent(*command, "s.json")
+        assert done.code != 0
+        assert "s.json: the file begins with a byte order mark" in done.err
+
+
 @pytest.mark.parametrize("text", ['{"a": 1,}', "{'a': 1}", '{"a": 1} // b'])
 def test_what_people_write_and_json_has_not_is_named(shell: Shell, text: str) -> None:
     shell.write("s.json", text)

@@ -7,6 +7,7 @@ import re
 from typing import Any, LiteralString, NoReturn, cast
 
 from agent.values.errors import LimitError, YamlError
+from agent.values.text import UTF8_MARK
 from agent.yaml import guises, numbers
 from agent.yaml.limits import Limits, check_text, check_utf8
 from agent.yaml.nodes import Entry, Mapping, Sequence, Value
@@ -24,6 +25,7 @@ _UNDECODABLE = dict.fromkeys(range(0xDC80, 0xDD00), "\ufffd")
 
 
 _HINT: LiteralString = "JSON has text in double quotes, no comments, and no comma behind the last value"
+_COMMENTS = ("/", "#")
 _ONE: LiteralString = "a SOPS file has one: give each a file of its own, or encrypt the file whole: --input-type binary"
 
 
@@ -51,8 +53,14 @@ def parse(data: bytes, *, file: str, limits: Limits | None = None, whole: bool =
     except json.JSONDecodeError as error:
         if not text.strip():
             raise YamlError("the file is empty", hint="an object without values is {}", file=file) from None
+        if data.startswith(UTF8_MARK):
+            raise YamlError(
+                "the file begins with a byte order mark, which JSON does not allow",
+                hint="save it in UTF-8 without one",
+                file=file,
+            ) from None
         at = {"line": error.lineno, "column": error.colno}
-        if error.msg == "Extra data":
+        if error.msg == "Extra data" and not text.startswith(_COMMENTS, error.pos):
             raise YamlError("there is more text behind the JSON object", hint=_ONE, file=file, **at) from None
         raise YamlError("this is not JSON", hint=_HINT, file=file, **at) from None
     except _NumberError:

@@ -128,7 +128,8 @@ class Neighbours(Mapping["Name", "Neighbour"]):
     def _depend(self, uid: str, before: tuple[Name, ...], now: tuple[Name, ...]) -> None:
         self._changes += 1
         self._renamed = self._changes
-        for each in tuple(self._circles):
+        circles, self._circles = self._circles, {}
+        for each in circles:  # until they have run there is nothing to wake them for again
             self._wake(each, SOON)
         for name in before:
             self._dependents[name].pop(uid)

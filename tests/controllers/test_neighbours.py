@@ -262,6 +262,20 @@ class TestOfWaking:
         world.put("c")
         assert {"a", "b", "c"} <= {uid for uid, _ in world.take()}
 
+    def test_circles_are_woken_once_until_they_have_run(self) -> None:
+        world, names = World(), [f"c{number}" for number in range(20)]
+        for number, name in enumerate(names):
+            world.put(name, (names[number - 1],))
+        for name in names:
+            world.run(name)
+        world.take()
+        for name in names:
+            world.put(name, ())
+            world.put(name, ("elsewhere",))
+        woken = world.take()
+        assert {*woken} == {(name, SOON) for name in names}
+        assert len(woken) <= 3 * len(names), "once for the circle, and once for each change of what it needs"
+
     def test_a_circle_that_ended_while_it_was_looked_at_is_none(self) -> None:
         world = World()
         world.put("a", ("b",))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, overload
 
 from agent.values.secret import Sealed, Secret
 from agent.values.text import LONGEST, cut
@@ -30,8 +30,12 @@ def size(tree: Tree) -> int:
     return count
 
 
-def walk(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, Leaf]]:
-    """Every leaf with its path, depth first, in document order. Empty maps and lists have no leaf.
+@overload
+def walk(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, Leaf]]: ...
+@overload
+def walk(tree: Tree, path: Path = (), *, empty: Literal[True]) -> Iterator[tuple[Path, Tree]]: ...
+def walk(tree: Tree, path: Path = (), *, empty: bool = False) -> Iterator[tuple[Path, Tree]]:
+    """Every leaf with its path, depth first, in document order; maps and lists below with nothing in them too, if they are asked for as `empty`.
 
     Without recursion: else each leaf would pass through a generator for every level above it.
     """
@@ -42,7 +46,7 @@ def walk(tree: Tree, path: Path = ()) -> Iterator[tuple[Path, Leaf]]:
     while open_:
         at, items = open_[-1]
         for step, value in items:
-            if isinstance(value, dict | list):
+            if isinstance(value, dict | list) and (value or not empty):
                 open_.append(((*at, step), _items(value)))
                 break
             yield (*at, step), value

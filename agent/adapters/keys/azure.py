@@ -34,7 +34,6 @@ _DOMAINS = (
 )
 """Of Azure's clouds. A vault elsewhere, such as an emulator, is asked where the user names it."""
 _NAME = re.compile(r"[0-9A-Za-z-]+")
-_NO_ADDRESS: LiteralString = "not the address of a key in a vault"
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 10
 _RETRIES = 1
@@ -104,7 +103,7 @@ class AzureKeys:
         identifier = f"{key.vault_url.rstrip('/')}/keys/{key.name}"
         address = _VAULT.fullmatch(key.vault_url)
         if address is None or not _NAME.fullmatch(key.name):
-            raise DataKeyError(_NO_ADDRESS, hint="it has the form https://NAME.vault.azure.net/keys/KEY/VERSION")
+            raise _malformed()
         in_azure = address[1].lower().endswith(_DOMAINS) and address[2] in {None, "443"}
         if not in_azure and key.vault_url.rstrip("/").lower() not in self._named:
             raise DataKeyError(
@@ -114,7 +113,7 @@ class AzureKeys:
             )
         if key.version:
             if not _NAME.fullmatch(key.version):
-                raise DataKeyError(_NO_ADDRESS, hint="it has the form https://NAME.vault.azure.net/keys/KEY/VERSION")
+                raise _malformed()
             identifier = f"{identifier}/{key.version}"
         return identifier
 
@@ -161,6 +160,12 @@ class AzureKeys:
         except Exception as error:  # noqa: BLE001  # of the SDK, or of any credential provider
             reason = _why(error)
         raise DataKeyError(reason)
+
+
+def _malformed() -> DataKeyError:
+    return DataKeyError(
+        "not the address of a key in a vault", hint="it has the form https://NAME.vault.azure.net/keys/KEY/VERSION"
+    )
 
 
 def _why(error: Any) -> LiteralString:

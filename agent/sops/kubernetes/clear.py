@@ -115,7 +115,7 @@ def unbound(tree: Object) -> Iterator[str]:
     What says what a Kubernetes object is does not count.
     """
     is_manifest = "apiVersion" in tree and "kind" in tree
-    for path, leaf in _ends(tree):
+    for path, leaf in walk(tree, empty=True):
         is_known = (is_manifest and path[0] in _READ_FIRST) or (path == _UNWRITTEN and isinstance(leaf, dict))
         if not is_known and not _encrypted(leaf):
             yield format_path(path)
@@ -152,23 +152,6 @@ def _hidden(leaf: Leaf) -> bool:
     if not isinstance(leaf, str):
         return _encrypted(leaf)
     return _encrypted(leaf) or re.search(_REFERENCE, leaf) is not None or FOREIGN.search(leaf) is not None
-
-
-def _ends(tree: Object) -> Iterator[tuple[Path, Tree]]:
-    """As `walk`, and empty maps and lists too."""
-    open_ = [_below((), tree)]
-    while open_:
-        for path, node in open_[-1]:
-            if isinstance(node, dict | list) and node:
-                open_.append(_below(path, node))
-                break
-            yield path, node
-        else:
-            open_.pop()
-
-
-def _below(path: Path, node: Object | list[Tree]) -> Iterator[tuple[Path, Tree]]:
-    return (((*path, step), value) for step, value in (node.items() if isinstance(node, dict) else enumerate(node)))
 
 
 def _encrypted(leaf: Tree) -> bool:
